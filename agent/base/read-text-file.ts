@@ -1,0 +1,31 @@
+import { constants } from 'node:fs';
+import { open } from 'node:fs/promises';
+import { Failure } from './failure.ts';
+
+/** More than any Secret (1 MiB) or config of ours can hold; a larger file is a mistake or an attack on our memory. */
+const maxBytes = 8 * 2 ** 20;
+
+/**
+ * Reads a text file. Anything but a regular file is refused without waiting for it (a named pipe would block for
+ * ever), and so is one of more than 8 MiB. Throws the file system's error or a Failure.
+ */
+export async function readTextFile(path: string): Promise<string> {
+  const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    const stats = await file.stat();
+    if (stats.isDirectory()) throw Object.assign(new Error('is a directory'), { code: 'EISDIR' });
+    const tried = `reading ${path}`;
+    if (!stats.isFile())
+      throw new Failure({ tried, problem: 'it is no regular file', advice: 'put a file there' });
+    if (stats.size > maxBytes) {
+      throw new Failure({
+        tried,
+        problem: `it has ${stats.size} bytes`,
+        advice: `make it smaller than ${maxBytes}`,
+      });
+    }
+    return await file.readFile('utf8');
+  } finally {
+    await file.close();
+  }
+}

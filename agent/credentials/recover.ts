@@ -1,0 +1,45 @@
+import { join } from 'node:path';
+import { readTextFile } from '../base/read-text-file.ts';
+import { readEntryValue } from './docker-config.ts';
+import { parseDockerConfigText } from './docker-config-text.ts';
+import type { Entry } from './entry.ts';
+import type { Ownership } from './ownership.ts';
+import type { Source } from './sources.ts';
+
+/**
+ * What the sources said when an agent last ran on this node, from the entries in the targets that are ours by the
+ * record. So a restart while a Secret is missing or broken takes nothing away.
+ */
+export async function recoverSources(ownership: Ownership, hostRoot: string): Promise<readonly Source[]> {
+  const bySource = new Map<string, Map<string, Entry>>();
+  for (const path of ownership.targets) {
+    for (const entry of await recoverEntries(ownership, path, hostRoot)) {
+      const entries = bySource.get(entry.source) ?? new Map<string, Entry>();
+      bySource.set(entry.source, entries.set(entry.registry, entry));
+    }
+  }
+  return [...bySource].map(([name, entries]) => ({
+    name,
+    state: 'kept' as const,
+    entries: [...entries.values()],
+    problems: [],
+  }));
+}
+
+async function recoverEntries(
+  ownership: Ownership,
+  path: string,
+  hostRoot: string,
+): Promise<readonly Entry[]> {
+  // A target that cannot be read holds nothing that could be recovered; the look at it will say why.
+  const text = await readTextFile(join(hostRoot, path)).catch(() => '');
+  const values = parseDockerConfigText(text)?.entries ?? new Map<string, string>();
+  const entries: Entry[] = [];
+  for (const [registry, { source, digests }] of ownership.of(path).entries) {
+    const value = values.get(registry);
+    if (value === undefined || !digests.includes(ownership.digest(value))) continue;
+    const reading = readEntryValue(JSON.parse(value));
+    if (reading.kind === 'usable') entries.push({ registry, source, auth: reading.auth });
+  }
+  return entries;
+}

@@ -1,0 +1,250 @@
+import { Bell, wait } from '../base/bell.ts';
+import { formatByteSize } from '../base/byte-size.ts';
+import { Failure, messageOf } from '../base/failure.ts';
+import { fileFailure } from '../base/file-failure.ts';
+import type { Logger } from '../base/log.ts';
+import { type Config, defaultConfig } from '../config.ts';
+import { type Keyring, readKeyring } from '../credentials/keyring.ts';
+import { findRuntime } from '../runtimes/find-runtime.ts';
+import { PullFailure } from '../runtimes/pull-failure.ts';
+import type { Runtime } from '../runtimes/runtime.ts';
+import { type DiskSpace, isDiskLow, measureDisk } from './disk.ts';
+import type { ImageState } from './image-state.ts';
+import { attemptPull } from './pull-attempt.ts';
+import { PullQueue } from './pull-queue.ts';
+import {
+  type ImageList,
+  type NodeFacts,
+  planImages,
+  type UnusableImage,
+  type WantedImage,
+} from './wanted-images.ts';
+
+/** What the image flow works on and whom it tells. */
+export type ImageFlowOptions = {
+  /** `auto`, `none` or `unix:///path/on/the/node`. */
+  readonly runtime: string;
+  /** The node's root as mounted here. */
+  readonly hostRoot: string;
+  readonly node: NodeFacts;
+  /** Called after every change of `state`; with the image if one changed. */
+  readonly onChange: (image?: ImageState) => void;
+  readonly log: Logger;
+};
+
+/** The runtime as far as it is known. */
+export type RuntimeState = {
+  readonly state: 'connected' | 'unavailable' | 'none';
+  readonly name: string | null;
+  readonly version: string | null;
+  readonly endpoint: string | null;
+  /** Why it is unavailable. */
+  readonly problem: string | null;
+};
+
+/** Everything about images as of now. */
+export type ImagesState = {
+  readonly runtime: RuntimeState;
+  /** In the order in which they are pulled. */
+  readonly images: readonly ImageState[];
+  readonly unusable: readonly UnusableImage[];
+  readonly disk: DiskSpace | null;
+  /** Why the room on the disk is not known. */
+  readonly diskProblem: string | null;
+};
+
+/** While nothing answers, a runtime is looked for this often; to find a socket missing costs next to nothing. */
+const reconnectMilliseconds = 1_000;
+
+/** How often the progress of pulls and the disk are looked at while something is pulled. */
+const meterMilliseconds = 1_000;
+
+/** The flow from the image list to images on the node: looks once, pulls what is missing, and waits for news. */
+export class ImageFlow {
+  readonly #options: ImageFlowOptions;
+  readonly #queue: PullQueue;
+  readonly #news = new Bell();
+  readonly #pullStarted = new Bell();
+  #config = defaultConfig;
+  #keyring: Keyring = readKeyring(undefined);
+  #runtime: Runtime | undefined;
+  #runtimeState: RuntimeState = unavailable('it was not looked for yet');
+  #imageDirectory: string | undefined;
+  #disk: DiskSpace | null = null;
+  #diskProblem: string | null = null;
+  #list: ImageList = { wanted: [], unusable: [] };
+  /** No pull starts before this time, in milliseconds since 1970; undefined until the first config is there. */
+  #startAt: number | undefined;
+  #resyncAt = 0;
+
+  constructor(options: ImageFlowOptions) {
+    this.#options = options;
+    this.#queue = new PullQueue({
+      pull: (image, signal) => this.#pull(image, signal),
+      limits: () => this.#config.pulls,
+      onChange: image => {
+        if (image.state === 'pulling') this.#pullStarted.ring();
+        options.onChange(image);
+      },
+    });
+  }
+
+  get state(): ImagesState {
+    return {
+      runtime: this.#runtimeState,
+      images: this.#queue.images,
+      unusable: this.#list.unusable,
+      disk: this.#disk,
+      diskProblem: this.#diskProblem,
+    };
+  }
+
+  /** Takes over a config; its list and limits are in force from now on. */
+  setConfig(config: Config): void {
+    this.#config = config;
+    this.#startAt ??= Date.now() + Math.random() * config.pulls.startJitter;
+    this.#list = planImages(config.images, this.#options.node);
+    this.#resyncAt = 0;
+    this.#news.ring();
+  }
+
+  /** Takes over new credentials. Pulls that failed for want of them go again at once. */
+  setKeyring(keyring: Keyring): void {
+    this.#keyring = keyring;
+    this.#queue.credentialsChanged();
+  }
+
+  /** Runs until `signal` aborts; then every pull is cancelled and has ended when this resolves. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { runtime: uri, hostRoot, log } = this.#options;
+    if (uri === 'none') this.#setRuntime({ ...unavailable(null), state: 'none' });
+    while (!signal.aborted) {
+      // The list is shown, and what left it is forgotten, also while there is nothing to pull with.
+      this.#queue.update(this.#list.wanted, undefined);
+      try {
+        if (uri !== 'none') await this.#workWith(await findRuntime(uri, hostRoot, signal), signal);
+      } catch (error) {
+        if (messageOf(error) !== this.#runtimeState.problem && !signal.aborted) log.warn(messageOf(error));
+        this.#setRuntime(unavailable(messageOf(error)));
+      }
+      await this.#news.heard(uri === 'none' ? this.#config.pulls.resync : reconnectMilliseconds, signal);
+    }
+    await this.#queue.stop();
+  }
+
+  /** Works with one connection until it is lost; throws why. */
+  async #workWith(runtime: Runtime, signal: AbortSignal): Promise<void> {
+    const { name, version, endpoint } = runtime;
+    const lost = new AbortController();
+    const connected = AbortSignal.any([signal, lost.signal]);
+    void runtime.closed.then(() => {
+      lost.abort();
+      this.#news.ring();
+    });
+    try {
+      this.#imageDirectory = await runtime.imageDirectory(connected);
+      this.#runtime = runtime;
+      this.#setRuntime({ state: 'connected', name, version, endpoint, problem: null });
+      this.#options.log.info({ runtime: name, version, endpoint }, 'connected to the container runtime');
+      const metering = this.#meter(runtime, connected);
+      await this.#lookAround(runtime, connected);
+      await metering;
+      if (!signal.aborted)
+        throw new Failure({ tried: `working with ${endpoint}`, problem: 'the connection was lost' });
+    } finally {
+      // On the way out the pulls are cancelled first, so that the lost connection is not taken for their failure.
+      if (signal.aborted) await this.#queue.stop();
+      this.#runtime = undefined;
+      this.#queue.close(new PullFailure('runtime', 'the connection to the container runtime was lost'));
+      lost.abort();
+      runtime.close();
+    }
+  }
+
+  async #lookAround(runtime: Runtime, signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      const { resync } = this.#config.pulls;
+      const now = Date.now();
+      if (now >= this.#resyncAt) {
+        this.#queue.resync();
+        // Jittered, so that the nodes of a fleet do not ask their registries in step.
+        this.#resyncAt = now + resync * (0.9 + 0.2 * Math.random());
+      }
+      const { wanted } = this.#list;
+      this.#queue.update(wanted, await runtime.listImages(signal));
+      await this.#guardDisk();
+      this.#options.onChange();
+      const startsIn = (this.#startAt ?? Number.POSITIVE_INFINITY) - Date.now();
+      if (startsIn <= 0 && !isDiskLow(this.#disk)) this.#queue.open();
+      await this.#news.heard(Math.min(this.#resyncAt - Date.now(), startsIn > 0 ? startsIn : resync), signal);
+    }
+  }
+
+  /** While something is pulled, or waits for room on the disk: how far it is, whether it stalls, how much room is left. */
+  async #meter(runtime: Runtime, signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      if (!this.#queue.busy && !isDiskLow(this.#disk))
+        await this.#pullStarted.heard(this.#config.pulls.resync, signal);
+      if (this.#queue.busy) await this.#measureProgress(runtime, signal);
+      const wasLow = isDiskLow(this.#disk);
+      await this.#guardDisk();
+      if (wasLow && !isDiskLow(this.#disk)) this.#news.ring();
+      await wait(meterMilliseconds, signal);
+    }
+  }
+
+  async #measureProgress(runtime: Runtime, signal: AbortSignal): Promise<void> {
+    if (!runtime.progress) return;
+    const pulls = this.#queue.images.flatMap(({ state, wanted, startedAt }) =>
+      state === 'pulling' && startedAt ? [{ ...wanted.reference, startedAt }] : [],
+    );
+    try {
+      this.#queue.setProgress(await runtime.progress(pulls, signal));
+      this.#queue.failStalled(this.#config.pulls.stallTimeout);
+    } catch (error) {
+      // Progress is for people; a pull does not depend on it.
+      this.#options.log.debug(`the progress of pulls cannot be told: ${messageOf(error)}`);
+    }
+  }
+
+  async #pull(image: WantedImage, signal: AbortSignal): Promise<void> {
+    const runtime = this.#runtime;
+    if (!runtime) throw new PullFailure('runtime', 'there is no connection to the container runtime');
+    await this.#guardDisk();
+    signal.throwIfAborted();
+    const credentials = this.#keyring.lookup(image.reference.repository);
+    const { timeout } = this.#config.pulls;
+    await attemptPull({ runtime, name: image.reference.name, credentials, timeout }, signal);
+  }
+
+  /** Measures the disk; below the limit nothing starts, and what runs is cancelled. */
+  async #guardDisk(): Promise<void> {
+    if (this.#imageDirectory === undefined) return;
+    try {
+      this.#disk = await measureDisk(
+        this.#imageDirectory,
+        this.#options.hostRoot,
+        this.#config.disk.keepFree,
+      );
+      this.#diskProblem = null;
+    } catch (error) {
+      this.#diskProblem = fileFailure(`measuring the file system of ${this.#imageDirectory}`, error).message;
+    }
+    if (this.#disk && isDiskLow(this.#disk)) {
+      const { freeBytes, keepFreeBytes, path } = this.#disk;
+      const room = `${formatByteSize(freeBytes)} are free on the file system of ${path}`;
+      this.#queue.close(
+        new PullFailure('disk', `${room}, ${formatByteSize(keepFreeBytes)} are to be kept free`),
+      );
+    }
+  }
+
+  #setRuntime(state: RuntimeState): void {
+    this.#runtimeState = state;
+    this.#options.onChange();
+  }
+}
+
+function unavailable(problem: string | null): RuntimeState {
+  return { state: 'unavailable', name: null, version: null, endpoint: null, problem };
+}

@@ -1,0 +1,51 @@
+import { Code, ConnectError } from '@connectrpc/connect';
+import { messageOf } from '../base/failure.ts';
+import { PullFailure, type PullFailureKind } from './pull-failure.ts';
+
+/**
+ * What tells the kind of a failed pull, first match first. The runtimes give most failures the code Unknown, so their
+ * text decides. Texts: containerd 1.6 to 2.3 and its resolver, and the names that CRI itself defines.
+ */
+const kindsByText: readonly (readonly [PullFailureKind, RegExp])[] = [
+  ['disk', /no space left on device|disk quota exceeded/i],
+  ['rate-limited', /\b429\b|too ?many ?requests/i],
+  ['platform', /no match for platform|no matching manifest/i],
+  ['bad-reference', /failed to parse image reference|invalid reference format/i],
+  [
+    'auth',
+    /\b401\b|\b403\b|unauthorized|forbidden|authorization failed|access denied|no basic auth credentials/i,
+  ],
+  ['not-found', /: not found$|: not found\b|manifest unknown|name unknown/i],
+  [
+    'unreachable',
+    /dial (?:tcp|unix)|no such host|connection re(?:fused|set)|i\/o timeout|TLS handshake|x509|tls: |\b50\d\b/i,
+  ],
+  ['unreachable', /unexpected EOF|registryunavailable|network is unreachable|failed to do request/i],
+];
+
+/** Translates what a pull over CRI threw. */
+export function criPullFailure(error: unknown): PullFailure {
+  if (error instanceof PullFailure) return error;
+  const known = ConnectError.from(error);
+  const text = oneLine(known.rawMessage);
+  if (known.code === Code.Unavailable || isConnectionLoss(known)) {
+    return new PullFailure('runtime', `the container runtime does not answer: ${text}`, error);
+  }
+  const [kind = 'unknown'] = kindsByText.find(([, pattern]) => pattern.test(text)) ?? [];
+  return new PullFailure(kind, text, error);
+}
+
+/** Some transports report a connection that broke in mid-call under other codes, with the system's error as cause. */
+function isConnectionLoss(error: ConnectError): boolean {
+  const code = error.cause instanceof Error && 'code' in error.cause ? String(error.cause.code) : '';
+  return (
+    /^(?:ERR_HTTP2|ECONN|EPIPE|ENOENT)/.test(code) ||
+    /the connection is gone|stream (?:was )?(?:closed|destroyed)|http2/i.test(messageOf(error))
+  );
+}
+
+/** The runtime's text without the parts that repeat: its own prefix, and the JSON bodies that follow on other lines. */
+function oneLine(text: string): string {
+  const [first = ''] = text.split('\n');
+  return first.replace(/^failed to pull and unpack image "[^"]*": /, '').trim();
+}

@@ -1,0 +1,99 @@
+import { type Client, Code, ConnectError, createClient } from '@connectrpc/connect';
+import { Failure, messageOf } from '../base/failure.ts';
+import { ContentProgress } from './content-progress.ts';
+import { criPullFailure } from './cri-failure.ts';
+import { ImageService, RuntimeService } from './gen/cri_pb.ts';
+import { type GrpcConnection, openGrpcConnection } from './grpc-connection.ts';
+import type { PullRequest, Runtime } from './runtime.ts';
+
+/** Every call but a pull is answered from the runtime's memory; one that takes longer hangs. */
+const callTimeoutMilliseconds = 10_000;
+
+/**
+ * Connects to a runtime that speaks CRI v1. What CRI does not tell (the progress of a pull) is asked of containerd's own
+ * API, which listens on the same socket, if the runtime is containerd.
+ */
+export async function connectCri(
+  socketPath: string,
+  endpoint: string,
+  signal: AbortSignal,
+): Promise<Runtime> {
+  const connection = await openGrpcConnection(socketPath, signal);
+  try {
+    const { runtimeName, runtimeVersion } = await askVersion(connection, socketPath, signal);
+    const images = createClient(ImageService, connection.transport);
+    const content = runtimeName === 'containerd' ? new ContentProgress(connection.transport) : undefined;
+    return {
+      name: runtimeName,
+      version: runtimeVersion,
+      endpoint,
+      closed: connection.closed,
+      listImages: signal => listImages(images, signal),
+      pull: (request, signal) => pullImage(images, request, signal),
+      progress: content && ((pulls, signal) => content.measure(pulls, signal)),
+      imageDirectory: signal => imageDirectory(images, signal),
+      close: () => connection.close(),
+    };
+  } catch (error) {
+    connection.close();
+    throw error;
+  }
+}
+
+async function askVersion(connection: GrpcConnection, socketPath: string, signal: AbortSignal) {
+  const service = createClient(RuntimeService, connection.transport);
+  try {
+    return await service.version({ version: 'v1' }, { signal, timeoutMs: callTimeoutMilliseconds });
+  } catch (error) {
+    const tried = `asking the runtime at ${socketPath} for its version`;
+    if (ConnectError.from(error).code === Code.Unimplemented) {
+      const advice = 'upgrade the runtime, or use the socket of one that speaks CRI v1';
+      throw new Failure({ tried, problem: 'it does not speak CRI v1', advice, cause: error });
+    }
+    const problem = ConnectError.from(error).rawMessage;
+    throw new Failure({ tried, problem, advice: 'check the log of the runtime', cause: error });
+  }
+}
+
+async function listImages(
+  images: Client<typeof ImageService>,
+  signal: AbortSignal,
+): Promise<ReadonlySet<string>> {
+  const answer = await call('listing the images', () =>
+    images.listImages({}, { signal, timeoutMs: callTimeoutMilliseconds }),
+  );
+  return new Set(answer.images.flatMap(({ repoTags, repoDigests }) => [...repoTags, ...repoDigests]));
+}
+
+async function pullImage(
+  images: Client<typeof ImageService>,
+  request: PullRequest,
+  signal: AbortSignal,
+): Promise<void> {
+  const { name, credential } = request;
+  const auth = credential && { username: credential.username, password: credential.password.reveal() };
+  try {
+    await images.pullImage({ image: { image: name }, ...(auth && { auth }) }, { signal });
+  } catch (error) {
+    throw criPullFailure(error);
+  }
+}
+
+async function imageDirectory(
+  images: Client<typeof ImageService>,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  const answer = await call('asking for the image file system', () =>
+    images.imageFsInfo({}, { signal, timeoutMs: callTimeoutMilliseconds }),
+  );
+  return answer.imageFilesystems[0]?.fsId?.mountpoint;
+}
+
+async function call<Answer>(tried: string, ask: () => Promise<Answer>): Promise<Answer> {
+  try {
+    return await ask();
+  } catch (error) {
+    const problem = error instanceof ConnectError ? error.rawMessage : messageOf(error);
+    throw new Failure({ tried: `${tried} of the container runtime`, problem, cause: error });
+  }
+}

@@ -1,0 +1,72 @@
+import type { CredentialState } from '../credentials/credential-flow.ts';
+import type { ImagesState } from '../images/image-flow.ts';
+import type { ImageState } from '../images/image-state.ts';
+import type { Board } from './status.ts';
+
+/**
+ * Why the node is not ready: empty when the state was read, every target is current and every required image is
+ * present. Sentences for people; what they are about stands first.
+ */
+export function findReasons({ config, credentials, images }: Board): readonly string[] {
+  return [
+    ...(config ? config.problems : ['the config was not read yet']),
+    ...(credentials ? credentialReasons(credentials) : ['the secrets were not read yet']),
+    ...imageReasons(images),
+  ];
+}
+
+/** What a person should know although it does not keep the node from being ready. */
+export function findNotes({ credentials, images }: Board): readonly string[] {
+  const absent = (credentials?.sources ?? []).filter(({ state }) => state === 'absent');
+  const current = (credentials?.sources ?? []).filter(({ state }) => state === 'current');
+  const optional = images.images.filter(({ wanted, warm }) => !wanted.required && !warm);
+  return [
+    ...(credentials?.sources.length === 0
+      ? ['no Secret is mounted, so there are no credentials to write']
+      : []),
+    ...[...absent, ...current].flatMap(({ name, problems }) =>
+      problems.map(problem => `secret ${name}: ${problem}`),
+    ),
+    ...(credentials?.conflicts ?? []),
+    ...optional.map(describeImage),
+    ...(images.diskProblem === null ? [] : [images.diskProblem]),
+  ];
+}
+
+function credentialReasons({ sources, targets, problems }: CredentialState): readonly string[] {
+  const broken = sources.filter(({ state }) => state === 'kept' || state === 'invalid');
+  return [
+    ...problems,
+    ...broken.flatMap(({ name, state, problems: faults }) =>
+      faults.map(
+        fault =>
+          `secret ${name}: ${fault}${state === 'kept' ? ' (its last good entries stay in force)' : ''}`,
+      ),
+    ),
+    ...targets
+      .filter(({ state }) => state !== 'current')
+      .map(({ path, problem, state }) =>
+        state === 'refused' ? `${path} is not written: ${problem}` : `${problem}`,
+      ),
+  ];
+}
+
+function imageReasons({ runtime, images, unusable }: ImagesState): readonly string[] {
+  if (runtime.state === 'none') return [];
+  const missing = images.filter(({ wanted, warm }) => wanted.required && !warm);
+  const wrong = unusable.filter(({ required }) => required);
+  return [
+    ...(runtime.state === 'unavailable' && images.length > 0
+      ? [`no container runtime: ${runtime.problem}`]
+      : []),
+    ...missing.map(describeImage),
+    ...wrong.map(({ image, problem }) => `image ${image} cannot be pulled: ${problem}`),
+  ];
+}
+
+function describeImage({ wanted: { image }, state, failure }: ImageState): string {
+  const why = failure ? `: ${failure.message}` : '';
+  if (state === 'failed') return `image ${image} failed${why}`;
+  if (state === 'skipped') return `image ${image} is skipped${why}`;
+  return `image ${image} is ${state}${why}`;
+}

@@ -1,0 +1,109 @@
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { Failure, messageOf } from '../base/failure.ts';
+import type { Metrics } from './metrics.ts';
+import { renderPage } from './page.ts';
+import type { Status } from './status.ts';
+
+/** What is served, and where. */
+export type StatusServerOptions = {
+  /** `HOST:PORT`; port 0 is any free one. */
+  readonly listen: string;
+  readonly status: () => Status;
+  readonly metrics: Metrics;
+};
+
+/** A server that listens. */
+export type StatusServer = {
+  /** Where it listens: `http://127.0.0.1:9797`. */
+  readonly url: string;
+  close(): Promise<void>;
+};
+
+/** Serves health, metrics, status and the page over HTTP, to be read only. Throws a Failure if it cannot listen. */
+export async function startStatusServer(options: StatusServerOptions): Promise<StatusServer> {
+  const server = createServer((request, response) => {
+    answer(request, response, options).catch(error => {
+      // A fault of ours; the reader is told so, and nobody else is.
+      if (!response.headersSent) send(response, 500, 'text/plain', `${messageOf(error)}\n`);
+      else response.destroy();
+    });
+  });
+  // Nobody needs long to ask; who sends nothing must not hold a connection for ever.
+  server.headersTimeout = 10_000;
+  server.requestTimeout = 10_000;
+  server.maxConnections = 100;
+  const { host, port } = splitAddress(options.listen);
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', error => {
+      const advice = 'give another address with --listen, or none';
+      reject(
+        new Failure({
+          tried: `listening on ${options.listen}`,
+          problem: messageOf(error),
+          advice,
+          cause: error,
+        }),
+      );
+    });
+    server.listen({ host, port }, resolve);
+  });
+  const address = server.address();
+  const actualPort = typeof address === 'object' && address ? address.port : port;
+  return {
+    url: `http://${host.includes(':') ? `[${host}]` : host}:${actualPort}`,
+    close: () =>
+      new Promise(resolve => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
+
+async function answer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  options: StatusServerOptions,
+): Promise<void> {
+  const { pathname } = new URL(request.url ?? '/', 'http://localhost');
+  if (request.method !== 'GET' && request.method !== 'HEAD') {
+    return send(response, 405, 'text/plain', 'this can only be read\n');
+  }
+  switch (pathname) {
+    case '/livez':
+      return send(response, 200, 'text/plain', 'alive\n');
+    case '/readyz':
+      return sendReadiness(response, options.status());
+    case '/status':
+      return send(response, 200, 'application/json', `${JSON.stringify(options.status(), null, 2)}\n`);
+    case '/metrics':
+      return send(response, 200, options.metrics.contentType, await options.metrics.text());
+    case '/':
+      return send(response, 200, 'text/html', renderPage(options.status()));
+    default:
+      return send(response, 404, 'text/plain', 'there are /, /status, /metrics, /livez and /readyz\n');
+  }
+}
+
+function sendReadiness(response: ServerResponse, { ready, reasons, notes }: Status): void {
+  const lines = [
+    ready ? 'ready' : 'not ready',
+    ...reasons.map(reason => `- ${reason}`),
+    ...notes.map(note => `note: ${note}`),
+  ];
+  send(response, ready ? 200 : 503, 'text/plain', `${lines.join('\n')}\n`);
+}
+
+function send(response: ServerResponse, status: number, type: string, body: string): void {
+  response.writeHead(status, {
+    'content-type': type.includes('charset') ? type : `${type}; charset=utf-8`,
+    'cache-control': 'no-store',
+    'x-content-type-options': 'nosniff',
+    'content-security-policy': "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+  });
+  response.end(body);
+}
+
+function splitAddress(listen: string): { host: string; port: number } {
+  const colon = listen.lastIndexOf(':');
+  return { host: listen.slice(0, colon).replace(/^\[|\]$/g, ''), port: Number(listen.slice(colon + 1)) };
+}

@@ -1,0 +1,106 @@
+import type { ConfigState } from '../config-file.ts';
+import type { CredentialState } from '../credentials/credential-flow.ts';
+import type { ImagesState } from '../images/image-flow.ts';
+import type { ImageState } from '../images/image-state.ts';
+import type { UnusableImage } from '../images/wanted-images.ts';
+import { findNotes, findReasons } from './readiness.ts';
+
+/** What the agent knows of its node; a part is undefined until it was looked at for the first time. */
+export type Board = {
+  readonly version: string;
+  readonly node: string;
+  readonly config: ConfigState | undefined;
+  readonly credentials: CredentialState | undefined;
+  readonly images: ImagesState;
+};
+
+/** The answer of `/status`. Fields may be added; those that are there stay. */
+export type Status = ReturnType<typeof toStatus>;
+
+/** One image of the status. */
+export type ImageStatus = Status['images'][number];
+
+/** Makes the status from what is known. It holds no secret: none of its fields is made from one. */
+export function toStatus(board: Board) {
+  const { version, node, config, credentials, images } = board;
+  const reasons = findReasons(board);
+  return {
+    version,
+    node,
+    ready: reasons.length === 0,
+    reasons,
+    notes: findNotes(board),
+    config: { problems: config?.problems ?? [] },
+    credentials: toCredentialStatus(credentials),
+    runtime: images.runtime,
+    images: [...images.images.map(toImageStatus), ...images.unusable.map(toUnusableStatus)],
+    disk: {
+      path: images.disk?.path ?? null,
+      freeBytes: images.disk?.freeBytes ?? null,
+      keepFreeBytes: images.disk?.keepFreeBytes ?? null,
+    },
+  };
+}
+
+function toCredentialStatus(credentials: CredentialState | undefined) {
+  const displaced = new Set(credentials?.targets.flatMap(target => target.displaced));
+  return {
+    sources: (credentials?.sources ?? []).map(({ name, state, entries, problems }) => ({
+      name,
+      state,
+      entries: entries.length,
+      problems,
+    })),
+    entries: (credentials?.entries ?? []).map(({ registry, source }) => ({
+      registry,
+      source,
+      expiresAt: null,
+      state: 'written' as const,
+      displaces: displaced.has(registry),
+    })),
+    targets: (credentials?.targets ?? []).map(target => ({
+      path: target.path,
+      state: target.state,
+      managed: target.managed,
+      foreign: target.foreign,
+      writtenAt: target.writtenAt?.toISOString() ?? null,
+      kubeletSeesBy: target.kubeletSeesBy?.toISOString() ?? null,
+      problem: target.problem,
+    })),
+  };
+}
+
+function toImageStatus(image: ImageState) {
+  const { wanted, state, failure, attempts, bytesDone, bytesTotal, nextAttemptAt, durationMs, warm } = image;
+  return {
+    image: wanted.image,
+    state,
+    reason: failure?.kind ?? null,
+    message: failure?.message ?? null,
+    required: wanted.required,
+    warm,
+    pinned: false,
+    attempts,
+    bytesDone,
+    bytesTotal,
+    nextAttemptAt: nextAttemptAt?.toISOString() ?? null,
+    durationMs,
+  };
+}
+
+function toUnusableStatus({ image, required, problem }: UnusableImage): ReturnType<typeof toImageStatus> {
+  return {
+    image,
+    state: 'failed',
+    reason: 'bad-reference',
+    message: `${problem}; write it as registry/repository:tag or registry/repository@sha256:...`,
+    required,
+    warm: false,
+    pinned: false,
+    attempts: 0,
+    bytesDone: 0,
+    bytesTotal: null,
+    nextAttemptAt: null,
+    durationMs: null,
+  };
+}

@@ -1,0 +1,151 @@
+import { execFile, spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdir, stat, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import type { IContainer } from 'kubernetes-models/v1/Container';
+import type { IPodSpec } from 'kubernetes-models/v1/PodSpec';
+import type { IVolume } from 'kubernetes-models/v1/Volume';
+import type { IVolumeMount } from 'kubernetes-models/v1/VolumeMount';
+
+/** A rendered pod, and what the cluster and the node would add to it. */
+type PodOnRunc = {
+  readonly pod: IPodSpec;
+  readonly container: IContainer;
+  /** What the image brings: the program with its first arguments, and the bundle on this machine. */
+  readonly image: { readonly entrypoint: readonly string[]; readonly bundle: string };
+  /** The data of ConfigMaps and Secrets, by their names. */
+  readonly objects: Readonly<Record<string, Readonly<Record<string, string>>>>;
+  /** The directory that stands in for the root of the node. */
+  readonly node: string;
+  /** An empty directory for the container's own files. */
+  readonly directory: string;
+};
+
+/** A container that has been started. */
+export type RunningContainer = {
+  /** What it has printed so far. */
+  readonly output: () => string;
+  /** Runs a program in the container, as `kubectl exec` does. */
+  readonly exec: (args: readonly string[]) => Promise<string>;
+  /** Sends SIGTERM and waits; resolves to the exit status. */
+  readonly stop: () => Promise<number | null>;
+  /** Ends it whatever it does, and removes what runc keeps of it. */
+  readonly remove: () => Promise<void>;
+};
+
+/**
+ * Starts the container of a pod with runc, as the kubelet and a runtime would on a node: volumes, user, capabilities
+ * and the read-only root are those of the pod. Not covered: the seccomp profile and the limits of memory.
+ */
+export async function startPod(options: PodOnRunc): Promise<RunningContainer> {
+  const { directory } = options;
+  await mkdir(join(directory, 'rootfs'));
+  await writeFile(join(directory, 'config.json'), JSON.stringify(await runtimeSpec(options)));
+  const runc = ['--root', join(directory, 'runc')];
+  const id = `pullready-${randomUUID()}`;
+  const child = spawn('runc', [...runc, 'run', '--bundle', directory, id]);
+  const output: string[] = [];
+  for (const stream of [child.stdout, child.stderr]) stream.on('data', bytes => output.push(String(bytes)));
+  const ended = once(child, 'close');
+  const call = async (...args: readonly string[]): Promise<string> =>
+    (await promisify(execFile)('runc', [...runc, ...args], { timeout: 20_000 })).stdout;
+  return {
+    output: () => output.join(''),
+    exec: args => call('exec', id, ...args),
+    stop: async () => {
+      await call('kill', id, 'TERM');
+      const [status] = await ended;
+      return status;
+    },
+    remove: async () => {
+      await call('delete', '--force', id);
+      await ended;
+    },
+  };
+}
+
+async function runtimeSpec(options: PodOnRunc): Promise<object> {
+  const { pod, container, image } = options;
+  const { capabilities, allowPrivilegeEscalation, readOnlyRootFilesystem } = container.securityContext ?? {};
+  const { runAsUser = 0, runAsGroup = 0 } = pod.securityContext ?? {};
+  const dropped = capabilities?.drop?.includes('ALL') ?? false;
+  return {
+    ociVersion: '1.0.2',
+    process: {
+      user: { uid: runAsUser, gid: runAsGroup },
+      args: [...image.entrypoint, ...(container.args ?? [])],
+      env: ['PATH=/nodejs/bin:/usr/bin', 'NODE_NAME=node-1'],
+      cwd: '/opt/pullready',
+      capabilities: dropped ? {} : undefined,
+      noNewPrivileges: allowPrivilegeEscalation === false,
+    },
+    root: { path: 'rootfs', readonly: readOnlyRootFilesystem === true },
+    mounts: [...baseMounts(image.bundle), ...(await volumeMounts(options))],
+    linux: {
+      namespaces: ['pid', 'ipc', 'uts', 'mount', 'network'].map(type => ({ type })),
+      rootfsPropagation: 'rslave',
+    },
+  };
+}
+
+/** What every runtime mounts, and the programs of this machine in place of those of the base image. */
+function baseMounts(bundle: string): readonly object[] {
+  const readOnly = (source: string, destination = source): object => ({
+    ...{ source, destination, type: 'bind' },
+    options: ['rbind', 'ro'],
+  });
+  return [
+    { destination: '/proc', type: 'proc', source: 'proc' },
+    { destination: '/dev', type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'mode=755'] },
+    ...['/usr', '/lib', '/lib64'].map(path => readOnly(path)),
+    readOnly(process.execPath, '/nodejs/bin/node'),
+    readOnly(bundle, '/opt/pullready/pullready.mjs'),
+  ];
+}
+
+function volumeMounts(options: PodOnRunc): Promise<readonly object[]> {
+  const mounts = options.container.volumeMounts ?? [];
+  return Promise.all(
+    mounts.map(async mount => ({
+      destination: mount.mountPath,
+      source: await volumeSource(mount, options),
+      type: 'bind',
+      options: [
+        'rbind',
+        mount.readOnly === true ? 'ro' : 'rw',
+        mount.mountPropagation === 'HostToContainer' ? 'rslave' : 'rprivate',
+      ],
+    })),
+  );
+}
+
+async function volumeSource(mount: IVolumeMount, options: PodOnRunc): Promise<string> {
+  const volume = options.pod.volumes?.find(({ name }) => name === mount.name);
+  if (volume === undefined) throw new Error(`the pod has no volume ${mount.name}`);
+  if (volume.hostPath) return hostDirectory(volume.hostPath, options.node);
+  return objectVolume(volume, options);
+}
+
+async function hostDirectory(hostPath: NonNullable<IVolume['hostPath']>, node: string): Promise<string> {
+  const source = join(node, hostPath.path);
+  if (hostPath.type === 'DirectoryOrCreate') await mkdir(source, { recursive: true, mode: 0o755 });
+  if (!(await stat(source)).isDirectory()) throw new Error(`${source} is not a directory`);
+  return source;
+}
+
+/** Lays a ConfigMap or Secret out as the kubelet does: the files behind two symbolic links. */
+async function objectVolume(volume: IVolume, { directory, objects }: PodOnRunc): Promise<string> {
+  const source = join(directory, 'volumes', volume.name);
+  const data = objects[volume.configMap?.name ?? volume.secret?.secretName ?? ''] ?? {};
+  await mkdir(join(source, '..2025_01_01'), { recursive: true });
+  await symlink('..2025_01_01', join(source, '..data'));
+  for (const [name, content] of Object.entries(data)) {
+    await writeFile(join(source, '..2025_01_01', name), content, {
+      mode: volume.secret?.defaultMode ?? 0o644,
+    });
+    await symlink(`..data/${name}`, join(source, name));
+  }
+  return source;
+}

@@ -1,0 +1,44 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { dieWithStarter } from './program.ts';
+import type { SandboxNode } from './sandbox-node.ts';
+
+/** The agent on a sandbox node, in the foreground of the terminal. */
+export type ForegroundAgent = {
+  /** Its exit status, once it has ended; 1 if a signal ended it. Rejects if it could not be started. */
+  readonly ended: Promise<number>;
+  kill(signal: NodeJS.Signals): void;
+};
+
+/**
+ * Runs the agent from source with our terminal as its input and output. It is in a session of its own: Ctrl-C reaches
+ * it only through `kill`, once, because a second signal makes it leave at once. If we die, it gets a SIGTERM.
+ */
+export function runAgentInForeground(
+  project: string,
+  node: SandboxNode,
+  flags: readonly string[],
+): ForegroundAgent {
+  const command = [process.execPath, join(project, 'agent/main.ts'), 'run', ...agentFlags(node), ...flags];
+  const [file, ...args] = [...dieWithStarter('TERM'), ...command];
+  const child: ChildProcess = spawn(file, args, {
+    detached: true,
+    stdio: 'inherit',
+    env: { ...process.env, NODE_NAME: 'sandbox' },
+  });
+  return {
+    ended: once(child, 'exit').then(([status]: (number | null)[]) => status ?? 1),
+    kill: signal => void child.kill(signal),
+  };
+}
+
+function agentFlags(node: SandboxNode): string[] {
+  const values = {
+    secrets: node.secretsDir,
+    config: node.configFile,
+    'host-root': node.hostRoot,
+    runtime: 'auto',
+  };
+  return Object.entries(values).flatMap(([flag, value]) => [`--${flag}`, value]);
+}

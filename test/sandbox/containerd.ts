@@ -1,0 +1,157 @@
+import { execFile } from 'node:child_process';
+import { mkdir, writeFile } from 'node:fs/promises';
+import http2 from 'node:http2';
+import net from 'node:net';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { type Program, startProgram, waitUntilReady } from './program.ts';
+
+const run = promisify(execFile);
+
+/** A containerd of our own, on a directory that stands in for a node's `/`. */
+export type Containerd = {
+  /** Where clients connect: `NODE_ROOT/run/containerd/containerd.sock`. */
+  readonly socket: string;
+  readonly logFile: string;
+  /** Starts it, also again after it was stopped or killed; returns when the CRI image service answers. */
+  start(): Promise<void>;
+  /** Stops it and returns when it has ended; nothing happens if it does not run. */
+  stop(): Promise<void>;
+  /** Sends a signal; with SIGKILL it returns when containerd has ended. */
+  kill(signal: NodeJS.Signals): Promise<void>;
+  /** The process id, undefined while it does not run. */
+  pid(): number | undefined;
+  /** Runs `ctr` on it in the namespace of the kubelet (`k8s.io`) and returns the standard output. */
+  ctr(...args: string[]): Promise<string>;
+};
+
+/**
+ * Describes a private containerd; `start` starts it. Inside a mount namespace of its own it has NODE_ROOT/run as `/run`
+ * and NODE_ROOT/var as `/var`. So its default paths are the ones of a real node, also in its answers, it cannot touch
+ * the system's directories, and every mount it makes goes when it goes, even if it is killed.
+ *
+ * @param nodeRoot a directory of at most 70 bytes, because the path of a Unix socket is limited to 107
+ */
+export function createContainerd({ nodeRoot, logFile }: { nodeRoot: string; logFile: string }): Containerd {
+  const socket = join(nodeRoot, 'run/containerd/containerd.sock');
+  if (Buffer.byteLength(socket) > 107)
+    throw new Error(
+      `${socket} is too long for a Unix socket (107 bytes): use a directory with a shorter path`,
+    );
+  let program: Program | undefined;
+
+  async function start(): Promise<void> {
+    if (program?.isRunning()) return;
+    await layOut(nodeRoot);
+    program = await startProgram({
+      name: 'containerd',
+      command: ['unshare', '--mount', 'sh', '-c', startScript],
+      directory: nodeRoot,
+      logFile,
+    });
+    await waitUntilReady(program, () => answers(socket));
+  }
+
+  async function kill(signal: NodeJS.Signals): Promise<void> {
+    program?.kill(signal);
+    if (signal === 'SIGKILL') await program?.ended;
+  }
+
+  async function ctr(...args: string[]): Promise<string> {
+    const { stdout } = await run('ctr', ['--address', socket, '--namespace', 'k8s.io', ...args]);
+    return stdout;
+  }
+
+  return {
+    socket,
+    logFile,
+    start,
+    stop: async () => program?.stop(),
+    kill,
+    pid: () => (program?.isRunning() ? program.pid : undefined),
+    ctr,
+  };
+}
+
+// Relative paths and -c, because NODE_ROOT itself may lie below /var or /run, out of sight after the first mount.
+const startScript = `
+  mount --no-mtab -c --bind run /run &&
+  mount --no-mtab -c --bind var /var &&
+  exec containerd --config etc/containerd/config.toml`;
+
+async function layOut(nodeRoot: string): Promise<void> {
+  if (process.getuid?.() !== 0)
+    throw new Error('containerd needs root, because it mounts the layers it unpacks: run this as root');
+  for (const directory of ['run', 'var/lib', 'etc/containerd'])
+    await mkdir(join(nodeRoot, directory), { recursive: true });
+  const snapshotter = (await overlayWorks(nodeRoot)) ? 'overlayfs' : 'native';
+  await writeFile(join(nodeRoot, 'etc/containerd/config.toml'), configToml(snapshotter));
+}
+
+function configToml(snapshotter: 'overlayfs' | 'native'): string {
+  return `version = 2
+# What only containers need, or other file systems.
+disabled_plugins = [
+  "io.containerd.internal.v1.opt",
+  "io.containerd.internal.v1.restart",
+  "io.containerd.internal.v1.tracing",
+  "io.containerd.tracing.processor.v1.otlp",
+  "io.containerd.monitor.v1.cgroups",
+  "io.containerd.snapshotter.v1.aufs",
+  "io.containerd.snapshotter.v1.btrfs",
+  "io.containerd.snapshotter.v1.devmapper",
+  "io.containerd.snapshotter.v1.zfs",
+]
+[plugins."io.containerd.grpc.v1.cri".containerd]
+  snapshotter = "${snapshotter}"
+# containerd creates the first one: below /etc it would be the system's.
+[plugins."io.containerd.grpc.v1.cri".cni]
+  conf_dir = "/run/cni/net.d"
+  bin_dir = "/run/cni/bin"
+`;
+}
+
+/** Whether overlayfs can lie on this file system; it cannot on another overlay, as in many containers. */
+async function overlayWorks(nodeRoot: string): Promise<boolean> {
+  const script = `
+    mount -t tmpfs none run &&
+    mkdir run/merged &&
+    mkdir -p var/lib/overlay-probe/lower var/lib/overlay-probe/upper var/lib/overlay-probe/work &&
+    mount -t overlay -o lowerdir=var/lib/overlay-probe/lower,upperdir=var/lib/overlay-probe/upper,workdir=var/lib/overlay-probe/work none run/merged`;
+  try {
+    await run('unshare', ['--mount', 'sh', '-c', script], { cwd: nodeRoot });
+    return true;
+  } catch {
+    return false;
+  } finally {
+    await run('rm', ['-rf', 'var/lib/overlay-probe'], { cwd: nodeRoot });
+  }
+}
+
+/** Whether ListImages of CRI v1 answers: only then is the image service initialised, later than the socket is there. */
+async function answers(socket: string): Promise<boolean> {
+  const session = http2.connect('http://localhost', { createConnection: () => net.connect(socket) });
+  try {
+    return await new Promise<boolean>((resolve, reject) => {
+      session.on('error', reject);
+      session.setTimeout(1000, () => resolve(false));
+      const call = session.request({
+        ':method': 'POST',
+        ':path': '/runtime.v1.ImageService/ListImages',
+        'content-type': 'application/grpc',
+        te: 'trailers',
+      });
+      call.on('error', reject);
+      call.on(
+        'response',
+        headers => headers['grpc-status'] !== undefined && resolve(headers['grpc-status'] === '0'),
+      );
+      call.on('trailers', trailers => resolve(trailers['grpc-status'] === '0'));
+      call.on('close', () => resolve(false));
+      call.resume();
+      call.end(Buffer.alloc(5)); // a gRPC frame with an empty message
+    });
+  } finally {
+    session.destroy();
+  }
+}

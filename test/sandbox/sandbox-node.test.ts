@@ -1,0 +1,147 @@
+import assert from 'node:assert/strict';
+import { readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { type PublishedImage, publishImage } from './images.ts';
+import type { RegistryUser } from './registry-authentication.ts';
+import { type SandboxNode, startSandboxNode } from './sandbox-node.ts';
+import { temporaryDirectory, temporaryNode } from './temporary.ts';
+
+const options = { timeout: 30_000 };
+const users: readonly RegistryUser[] = [
+  { name: 'first', password: 'first-1', repositories: ['team-a/', 'tools/pause'] },
+  { name: 'second', password: 'second-1', repositories: ['*'] },
+];
+const smallImage = { tag: '1', layers: [2000, 300, 40] };
+
+test('each user pulls what is theirs, with the password that is in force', options, async t => {
+  const node = await temporaryNode(t, { users });
+  const ofTeamA = await publishImage(node.registry, { ...smallImage, repository: 'team-a/api' });
+  const ofTeamB = await publishImage(node.registry, { ...smallImage, repository: 'team-b/api' });
+
+  await pull(node, ofTeamA, 'first:first-1');
+  await pull(node, ofTeamB, 'second:second-1');
+  await pull(node, ofTeamA, 'second:second-1');
+  await assert.rejects(pull(node, ofTeamB, 'first:first-1'), /pull access denied.*insufficient_scope/);
+  await assert.rejects(pull(node, ofTeamA, 'first:wrong'), /failed to authorize.*401/);
+  await assert.rejects(pull(node, ofTeamA, 'nobody:first-1'), /failed to authorize.*401/);
+  await assert.rejects(pull(node, ofTeamA), /failed to authorize|no basic auth|anonymous/);
+
+  await node.registry.setPassword('first', 'first-2');
+  await assert.rejects(pull(node, ofTeamA, 'first:first-1'), /failed to authorize.*401/);
+  await pull(node, ofTeamA, 'first:first-2');
+});
+
+test(
+  'with htpasswd, everybody with a password pulls everything, and rotation is at once too',
+  options,
+  async t => {
+    const node = await temporaryNode(t, { users, authentication: 'htpasswd' });
+    const image = await publishImage(node.registry, { ...smallImage, repository: 'team-b/api' });
+    const response = await fetch(`http://${node.registry.host}/v2/`);
+    assert.match(response.headers.get('www-authenticate') ?? '', /^Basic /);
+
+    await pull(node, image, 'first:first-1');
+    await assert.rejects(pull(node, image, 'first:wrong'), /401 Unauthorized/);
+    await node.registry.setPassword('first', 'first-2');
+    await assert.rejects(pull(node, image, 'first:first-1'), /401 Unauthorized/);
+    await pull(node, image, 'first:first-2');
+  },
+);
+
+test('an index of three platforms gives every platform its own image', options, async t => {
+  const node = await temporaryNode(t, { users });
+  const platforms = ['linux/amd64', 'linux/arm64', 'linux/arm/v7'];
+  const image = await publishImage(node.registry, { ...smallImage, repository: 'team-a/multi', platforms });
+  await node.containerd.ctr(
+    ...['images', 'pull', '--plain-http', '--user', 'second:second-1', '--all-platforms', image.reference],
+  );
+  const [, row] = (await node.containerd.ctr('images', 'ls', `name==${image.reference}`)).split('\n');
+  assert.match(row ?? '', /image\.index\.v1\+json .*linux\/amd64,linux\/arm\/v7,linux\/arm64/);
+});
+
+test(
+  'containerd and the registry keep what they have when they are killed and started again',
+  options,
+  async t => {
+    const node = await temporaryNode(t, { users });
+    const image = await publishImage(node.registry, { ...smallImage, repository: 'team-a/api' });
+    await pull(node, image, 'first:first-1');
+
+    await node.containerd.kill('SIGKILL');
+    assert.equal(node.containerd.pid(), undefined);
+    await assert.rejects(node.containerd.ctr('images', 'ls'));
+    await node.containerd.start();
+    assert.match(await node.containerd.ctr('images', 'ls', '-q'), new RegExp(image.reference));
+
+    await node.registry.kill();
+    await assert.rejects(pull(node, image, 'first:first-1'), /EOF|reset/);
+    await node.registry.start();
+    await pull(node, image, 'first:first-1');
+    await node.registry.stop();
+    await assert.rejects(pull(node, image, 'first:first-1'), /connection refused/);
+  },
+);
+
+test('nothing of the system is touched and nothing is mounted for others', options, async t => {
+  const before = await lookAtSystem();
+  const node = await temporaryNode(t, { users });
+  await pull(
+    node,
+    await publishImage(node.registry, { ...smallImage, repository: 'team-a/api' }),
+    'first:first-1',
+  );
+
+  assert.ok(!(await readFile('/proc/self/mountinfo', 'utf8')).includes(node.directory));
+  assert.deepEqual(await lookAtSystem(), before);
+  const ofContainerd = await readFile(`/proc/${node.containerd.pid()}/mountinfo`, 'utf8');
+  assert.ok(
+    ofContainerd.includes(join(node.directory, 'node/var')),
+    'containerd has the directory of the node as /var',
+  );
+});
+
+test('a node in a very deep directory works, and leaves no short way into it behind', options, async t => {
+  let node: SandboxNode | undefined;
+  const top = await temporaryDirectory(t, async () => node?.stop());
+  const directory = join(top, ...Array<string>(12).fill('a-deep-directory'));
+  node = await startSandboxNode({ directory, users });
+  await node.containerd.ctr('version');
+  assert.notEqual(node.hostRoot, join(directory, 'node'));
+  await node.stop();
+  await assert.rejects(stat(node.hostRoot), { code: 'ENOENT' });
+});
+
+test(
+  'a second start in the same directory has the same port and publishes nothing again',
+  options,
+  async t => {
+    const directory = await temporaryDirectory(t);
+    const recipe = { ...smallImage, repository: 'team-a/api' };
+    const images: PublishedImage[] = [];
+    for (let round = 0; round < 2; round++) {
+      const node = await startSandboxNode({ directory, users });
+      t.after(() => node.stop());
+      images.push(await publishImage(node.registry, recipe));
+      await node.stop();
+    }
+    assert.deepEqual(images[1], { ...images[0], isNew: false });
+  },
+);
+
+async function pull(node: SandboxNode, { reference }: PublishedImage, user?: string): Promise<void> {
+  const login = user === undefined ? [] : ['--user', user];
+  await node.containerd.ctr('images', 'pull', '--plain-http', ...login, reference);
+}
+
+async function lookAtSystem(): Promise<unknown> {
+  const paths = ['/var/lib/containerd', '/run/containerd', '/opt/containerd', '/etc/containerd', '/etc/cni'];
+  return await Promise.all(
+    paths.map(path =>
+      stat(path).then(
+        ({ mtimeMs }) => mtimeMs,
+        () => 'missing',
+      ),
+    ),
+  );
+}
