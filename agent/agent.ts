@@ -9,7 +9,7 @@ import { imageArchitecture } from './images/wanted-images.ts';
 import type { Settings } from './settings.ts';
 import { Journal } from './status/journal.ts';
 import { Metrics } from './status/metrics.ts';
-import { type Status, toStatus } from './status/status.ts';
+import { type Board, toStatus } from './status/status.ts';
 import { startStatusServer } from './status/status-server.ts';
 import { version } from './version.ts';
 
@@ -19,8 +19,8 @@ export type AgentOptions = {
   readonly log: Logger;
   /** The node's name; without it, that of the machine. */
   readonly nodeName: string | undefined;
-  /** Called after every change, with the status as of then. */
-  readonly onStatus: (status: () => Status) => void;
+  /** Called once, at the start, with what tells how the node stands at any later time. */
+  readonly onStart?: (board: () => Board) => void;
 };
 
 /**
@@ -34,7 +34,8 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
   let config: ConfigState | undefined;
   let credentials: CredentialState | undefined;
 
-  const status = () => toStatus({ version, node: nodeName, config, credentials, images: imageFlow.state });
+  const board = (): Board => ({ version, node: nodeName, config, credentials, images: imageFlow.state });
+  const status = () => toStatus(board());
   const metrics = new Metrics(status);
   const journal = new Journal(log, metrics);
   const imageFlow = new ImageFlow({
@@ -42,10 +43,7 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
     hostRoot,
     node: { arch: imageArchitecture(process.arch), os: process.platform, nodeName },
     log: log.child({ component: 'images' }),
-    onChange: image => {
-      if (image) journal.image(image);
-      options.onStatus(status);
-    },
+    onImage: image => journal.image(image),
   });
   const credentialFlow = new CredentialFlow({
     secrets: settings.secrets,
@@ -57,7 +55,6 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
       credentials = state;
       journal.credentials(state);
       imageFlow.setKeyring(state.keyring);
-      options.onStatus(status);
     },
   });
   const onConfig = (state: ConfigState) => {
@@ -65,11 +62,13 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
     journal.config(state);
     if (state.config) imageFlow.setConfig(state.config);
     credentialFlow.lookAgain();
-    options.onStatus(status);
   };
+  options.onStart?.(board);
 
   const server =
-    settings.listen === 'none' ? undefined : await startStatusServer({ listen: settings.listen, status, metrics });
+    settings.listen === 'none'
+      ? undefined
+      : await startStatusServer({ listen: settings.listen, status, metrics });
   if (server) log.info(`status at ${server.url}`);
   try {
     await allOrNothing(signal, [
@@ -83,7 +82,10 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
 }
 
 /** Runs all parts until `signal` aborts; a part that fails ends the others, and its error is thrown after they ended. */
-async function allOrNothing(signal: AbortSignal, parts: readonly ((signal: AbortSignal) => Promise<void>)[]): Promise<void> {
+async function allOrNothing(
+  signal: AbortSignal,
+  parts: readonly ((signal: AbortSignal) => Promise<void>)[],
+): Promise<void> {
   const failed = new AbortController();
   const running = AbortSignal.any([signal, failed.signal]);
   const results = await Promise.allSettled(

@@ -1,21 +1,21 @@
 import { runAgent } from '../agent.ts';
-import { wait } from '../base/bell.ts';
-import { createLog } from '../base/log.ts';
+import { createLog, type Logger } from '../base/log.ts';
 import { Terminal } from '../base/terminal.ts';
 import { readConfig } from '../config-file.ts';
 import type { Settings } from '../settings.ts';
-import type { Status } from '../status/status.ts';
+import { isSettled, onceStatus } from '../status/settled.ts';
+import { type Board, toStatus } from '../status/status.ts';
 import { formatProgress, formatSummary } from '../status/summary.ts';
-import { isSettled } from '../status/settled.ts';
-
-/** How often the progress line is redrawn at most, in milliseconds. */
-const redrawMilliseconds = 200;
 
 /**
  * The agent: converges, then watches until `signal` aborts. With `--once` it ends when the node is as it should be or
- * cannot be brought there, and prints a summary. Returns the exit status.
+ * waiting would not change that, and prints a summary. Returns the exit status.
  */
-export async function run(settings: Settings, environment: NodeJS.ProcessEnv, signal: AbortSignal): Promise<number> {
+export async function run(
+  settings: Settings,
+  environment: NodeJS.ProcessEnv,
+  signal: AbortSignal,
+): Promise<number> {
   const terminal = new Terminal(process.stdout);
   const log = createLog({
     level: settings['log-level'],
@@ -23,28 +23,41 @@ export async function run(settings: Settings, environment: NodeJS.ProcessEnv, si
     terminal: terminal.isTerminal,
     writeLine: line => terminal.write(line),
   });
-  if (settings.once) {
-    const { config, problems } = await readConfig(settings.config);
-    if (!config) {
-      for (const problem of problems) log.error(`config: ${problem}`);
-      return 2;
-    }
-  }
-  const settled = new AbortController();
-  const ends = AbortSignal.any([signal, settled.signal]);
-  let latest: (() => Status) | undefined;
-  let drawAt = 0;
+  if (settings.once && !(await hasUsableConfig(settings.config, log))) return 2;
+
+  let board: (() => Board) | undefined;
+  const ended = new AbortController();
   const startedAt = Date.now();
-  const onStatus = (status: () => Status) => {
-    latest = status;
-    if (terminal.isTerminal && Date.now() >= drawAt) {
-      drawAt = Date.now() + redrawMilliseconds;
-      terminal.showStatus(formatProgress(status().images));
-    }
-    if (settings.once && isSettled(status(), Date.now() - startedAt)) settled.abort();
-  };
-  await runAgent({ settings, log, nodeName: environment.NODE_NAME, onStatus }, ends);
-  terminal.showStatus('');
-  if (!settings.once || !latest) return signal.aborted || !settings.once ? 0 : 1;
-  return 0;
+  // A look at the clock, so that the progress line moves and `--once` ends also while nothing changes.
+  const ticking = setInterval(() => {
+    if (!board) return;
+    terminal.showStatus(formatProgress(toStatus(board()).images));
+    if (settings.once && isSettled(board(), Date.now() - startedAt)) ended.abort();
+  }, 200);
+  try {
+    const agent = {
+      settings,
+      log,
+      nodeName: environment.NODE_NAME,
+      onStart: (read: () => Board) => {
+        board = read;
+      },
+    };
+    await runAgent(agent, AbortSignal.any([signal, ended.signal]));
+  } finally {
+    clearInterval(ticking);
+    terminal.showStatus('');
+  }
+  if (!settings.once || !board) return 0;
+  // The log may be JSON for a machine; the summary is for a person, and so goes where a person looks.
+  (settings['log-format'] === 'json' ? process.stderr : process.stdout).write(
+    formatSummary(toStatus(board())),
+  );
+  return signal.aborted ? 1 : onceStatus(board());
+}
+
+async function hasUsableConfig(file: string, log: Logger): Promise<boolean> {
+  const { config, problems } = await readConfig(file);
+  for (const problem of problems) log.error(`config: ${problem}`);
+  return config !== undefined;
 }

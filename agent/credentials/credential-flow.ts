@@ -20,7 +20,7 @@ export type CredentialFlowOptions = {
   readonly hostRoot: string;
   /** The state directory as mounted here. */
   readonly stateDirectory: string;
-  /** The paths on the node that should hold the credentials now; undefined while no config is known. */
+  /** The paths on the node that should hold the credentials now; undefined while no config is known: then nothing is done. */
   readonly targets: () => readonly string[] | undefined;
   readonly report: (state: CredentialState) => void;
   readonly log: Logger;
@@ -84,7 +84,8 @@ export class CredentialFlow {
       while (!signal.aborted) {
         await sourceWatch.follow([secrets]);
         await targetWatch.follow([...new Set(this.#targetFiles().map(file => dirname(file)))]);
-        this.#options.report(await this.#look());
+        const paths = this.#options.targets();
+        if (paths) this.#options.report(await this.#look(paths));
         await this.#bell.heard(lookEvery, signal);
       }
     } finally {
@@ -93,17 +94,15 @@ export class CredentialFlow {
     }
   }
 
-  async #look(): Promise<CredentialState> {
-    const { secrets, targets: targetPaths } = this.#options;
+  async #look(paths: readonly string[]): Promise<CredentialState> {
     const problems: string[] = [];
     const ownership = await this.#loadOwnership(problems);
-    const volumes = await readSecretVolumes(secrets);
+    const volumes = await readSecretVolumes(this.#options.secrets);
     if (!volumes.ok) problems.push(volumes.problem);
     this.#sources = nextSources(this.#sources, volumes);
     const { entries, conflicts } = combineSources(this.#sources);
 
-    const paths = targetPaths();
-    const targets = ownership && paths ? await this.#reconcile(ownership, paths, entries) : [];
+    const targets = ownership ? await this.#reconcile(ownership, paths, entries) : [];
     return {
       sources: this.#sources,
       entries,

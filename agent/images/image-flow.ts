@@ -27,8 +27,8 @@ export type ImageFlowOptions = {
   /** The node's root as mounted here. */
   readonly hostRoot: string;
   readonly node: NodeFacts;
-  /** Called after every change of `state`; with the image if one changed. */
-  readonly onChange: (image?: ImageState) => void;
+  /** Called with every image that changed. */
+  readonly onImage: (image: ImageState) => void;
   readonly log: Logger;
 };
 
@@ -84,7 +84,7 @@ export class ImageFlow {
       limits: () => this.#config.pulls,
       onChange: image => {
         if (image.state === 'pulling') this.#pullStarted.ring();
-        options.onChange(image);
+        options.onImage(image);
       },
     });
   }
@@ -104,6 +104,7 @@ export class ImageFlow {
     this.#config = config;
     this.#startAt ??= Date.now() + Math.random() * config.pulls.startJitter;
     this.#list = planImages(config.images, this.#options.node);
+    this.#queue.setList(this.#list.wanted);
     this.#resyncAt = 0;
     this.#news.ring();
   }
@@ -117,15 +118,13 @@ export class ImageFlow {
   /** Runs until `signal` aborts; then every pull is cancelled and has ended when this resolves. */
   async run(signal: AbortSignal): Promise<void> {
     const { runtime: uri, hostRoot, log } = this.#options;
-    if (uri === 'none') this.#setRuntime({ ...unavailable(null), state: 'none' });
+    if (uri === 'none') this.#runtimeState = { ...unavailable(null), state: 'none' };
     while (!signal.aborted) {
-      // The list is shown, and what left it is forgotten, also while there is nothing to pull with.
-      this.#queue.update(this.#list.wanted, undefined);
       try {
         if (uri !== 'none') await this.#workWith(await findRuntime(uri, hostRoot, signal), signal);
       } catch (error) {
         if (messageOf(error) !== this.#runtimeState.problem && !signal.aborted) log.warn(messageOf(error));
-        this.#setRuntime(unavailable(messageOf(error)));
+        this.#runtimeState = unavailable(messageOf(error));
       }
       await this.#news.heard(uri === 'none' ? this.#config.pulls.resync : reconnectMilliseconds, signal);
     }
@@ -144,7 +143,7 @@ export class ImageFlow {
     try {
       this.#imageDirectory = await runtime.imageDirectory(connected);
       this.#runtime = runtime;
-      this.#setRuntime({ state: 'connected', name, version, endpoint, problem: null });
+      this.#runtimeState = { state: 'connected', name, version, endpoint, problem: null };
       this.#options.log.info({ runtime: name, version, endpoint }, 'connected to the container runtime');
       const metering = this.#meter(runtime, connected);
       await this.#lookAround(runtime, connected);
@@ -170,10 +169,8 @@ export class ImageFlow {
         // Jittered, so that the nodes of a fleet do not ask their registries in step.
         this.#resyncAt = now + resync * (0.9 + 0.2 * Math.random());
       }
-      const { wanted } = this.#list;
-      this.#queue.update(wanted, await runtime.listImages(signal));
+      this.#queue.setPresent(await runtime.listImages(signal));
       await this.#guardDisk();
-      this.#options.onChange();
       const startsIn = (this.#startAt ?? Number.POSITIVE_INFINITY) - Date.now();
       if (startsIn <= 0 && !isDiskLow(this.#disk)) this.#queue.open();
       await this.#news.heard(Math.min(this.#resyncAt - Date.now(), startsIn > 0 ? startsIn : resync), signal);
@@ -237,11 +234,6 @@ export class ImageFlow {
         new PullFailure('disk', `${room}, ${formatByteSize(keepFreeBytes)} are to be kept free`),
       );
     }
-  }
-
-  #setRuntime(state: RuntimeState): void {
-    this.#runtimeState = state;
-    this.#options.onChange();
   }
 }
 

@@ -36,6 +36,8 @@ const rateLimitPause = 30_000;
 
 type Item = {
   image: ImageState;
+  /** It is known whether it is on the node. */
+  looked: boolean;
   /** Ends the pull that is under way; undefined while none is. */
   cancel: AbortController | undefined;
   /** To be pulled although it is present: the policy is `Always` and the registry was not asked yet. */
@@ -73,16 +75,10 @@ export class PullQueue {
   }
 
   /**
-   * Takes over a list and, if it is known, what is on the node. What left the list is cancelled, what is still on it
-   * goes on, what is gone from the node is pulled again.
+   * Takes over a new list. What left it is cancelled, what is still on it goes on, and what is new waits until it is
+   * known whether it is on the node.
    */
-  update(wanted: readonly WantedImage[], present: ReadonlySet<string> | undefined): void {
-    this.#setList(wanted);
-    if (present) this.#setPresent(present);
-    this.#pump();
-  }
-
-  #setList(wanted: readonly WantedImage[]): void {
+  setList(wanted: readonly WantedImage[]): void {
     const before = this.#items;
     this.#items = new Map();
     for (const image of wanted) {
@@ -94,16 +90,26 @@ export class PullQueue {
     for (const [name, item] of before) if (!this.#items.has(name)) item.cancel?.abort();
   }
 
-  #setPresent(present: ReadonlySet<string>): void {
+  /** Takes over what is on the node. What is gone is pulled again. */
+  setPresent(present: ReadonlySet<string>): void {
     for (const [name, item] of this.#items) {
+      item.looked = true;
       if (item.cancel) continue;
       const { state, warm } = item.image;
       if (!present.has(name) && (warm || state === 'present')) {
-        this.#change(item, { state: 'waiting', warm: false, failure: null, bytesDone: 0, bytesTotal: null });
+        this.#change(item, {
+          state: 'waiting',
+          warm: false,
+          failure: null,
+          attempts: 0,
+          bytesDone: 0,
+          bytesTotal: null,
+        });
       } else if (present.has(name) && !item.refresh && state !== 'present') {
         this.#change(item, { state: 'present', warm: true, failure: null, nextAttemptAt: null });
       }
     }
+    this.#pump();
   }
 
   /** From the periodic resync: what waits for a change is tried again, and `Always` asks the registry again. */
@@ -182,8 +188,8 @@ export class PullQueue {
   }
 
   /** When the item may start, as far as it alone is concerned; infinity if it has no reason to. */
-  #startsAt({ image, cancel, refresh }: Item): number {
-    if (cancel || (image.state === 'present' && !refresh)) return Number.POSITIVE_INFINITY;
+  #startsAt({ image, cancel, refresh, looked }: Item): number {
+    if (!looked || cancel || (image.state === 'present' && !refresh)) return Number.POSITIVE_INFINITY;
     const retryAt = image.failure ? (image.nextAttemptAt?.getTime() ?? Number.POSITIVE_INFINITY) : 0;
     return Math.max(retryAt, this.#registryFreeAt.get(image.wanted.reference.registry) ?? 0);
   }
@@ -196,11 +202,12 @@ export class PullQueue {
 
   #start(item: Item): void {
     const cancel = new AbortController();
-    const { wanted, attempts } = item.image;
+    const { wanted, state, failure, attempts } = item.image;
     item.cancel = cancel;
     this.#change(item, {
       state: 'pulling',
-      attempts: attempts + 1,
+      // A later look at the registry, for the policy Always, begins to count anew.
+      attempts: state === 'present' && !failure ? 1 : attempts + 1,
       bytesDone: 0,
       bytesTotal: null,
       nextAttemptAt: null,
@@ -221,7 +228,7 @@ export class PullQueue {
       item.refresh = false;
       const durationMs = Date.now() - (startedAt?.getTime() ?? 0);
       const bytesDone = item.image.bytesTotal ?? item.image.bytesDone;
-      this.#change(item, { state: 'present', warm: true, failure: null, bytesDone, durationMs, attempts: 0 });
+      this.#change(item, { state: 'present', warm: true, failure: null, bytesDone, durationMs });
     } catch (error) {
       item.cancel = undefined;
       if (signal.aborted && !(signal.reason instanceof PullFailure)) return;
@@ -266,10 +273,6 @@ export class PullQueue {
 }
 
 function newItem(image: WantedImage): Item {
-  return {
-    image: newImageState(image),
-    cancel: undefined,
-    refresh: image.pullPolicy === 'Always',
-    lastByteAt: 0,
-  };
+  const refresh = image.pullPolicy === 'Always';
+  return { image: newImageState(image), looked: false, cancel: undefined, refresh, lastByteAt: 0 };
 }

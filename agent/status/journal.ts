@@ -29,7 +29,8 @@ export class Journal {
 
   credentials({ sources, targets, problems, conflicts }: CredentialState): void {
     for (const source of sources) this.#source(source);
-    for (const name of this.#gone('source ', sources)) this.#log.info({ source: name }, 'secret is gone, its entries are revoked');
+    for (const name of this.#gone('source ', sources))
+      this.#log.info({ source: name }, 'secret is gone, its entries are revoked');
     for (const target of targets) this.#target(target);
     this.#once('problems', problems.join('\n'), () => {
       for (const problem of problems) this.#log.error(problem);
@@ -44,17 +45,14 @@ export class Journal {
     const before = this.#images.get(name);
     this.#images.set(name, image);
     if (before?.state === image.state && before.failure?.message === image.failure?.message) return;
-    const { state, failure, bytesTotal, durationMs, attempts, nextAttemptAt } = image;
+    if (before?.state === 'pulling') this.#metrics.countPull(image);
+    const { state, failure, attempts } = image;
     const fields = { image: image.wanted.image, ...(attempts > 1 && { attempt: attempts }) };
-    if (before?.state === 'pulling' && state !== 'pulling') this.#metrics.countPull(image);
     if (state === 'pulling') this.#log.info(fields, 'pulling');
-    else if (failure) {
-      const next = nextAttemptAt ? `next try in ${formatDuration(Math.max(0, nextAttemptAt.getTime() - Date.now()))}` : 'no try until something changes';
-      this.#log.warn({ ...fields, kind: failure.kind }, `${failure.message} (${next})`);
-    } else if (state === 'present' && before?.state === 'pulling') {
-      const bytes = bytesTotal === null ? '' : ` ${formatByteSize(bytesTotal)}`;
-      this.#log.info(fields, `pulled${bytes} in ${formatDuration(durationMs ?? 0)}`);
-    } else if (state === 'waiting' && before?.state === 'present') this.#log.warn(fields, 'is gone from the node');
+    else if (failure)
+      this.#log.warn({ ...fields, kind: failure.kind }, `${failure.message} (${nextTry(image)})`);
+    else if (before?.state === 'pulling') this.#log.info(fields, describePull(image));
+    else if (before?.state === 'present') this.#log.warn(fields, 'is gone from the node');
     else this.#log.debug(fields, state);
   }
 
@@ -70,28 +68,43 @@ export class Journal {
     const { path, state, managed, foreign, displaced, problem, written } = target;
     if (written) {
       this.#metrics.countWrite(path);
-      this.#log.info({ target: path, managed, foreign }, managed > 0 ? 'credentials written' : 'credentials taken out');
+      this.#log.info(
+        { target: path, managed, foreign },
+        managed > 0 ? 'credentials written' : 'credentials taken out',
+      );
     }
     this.#once(`target ${path}`, `${state} ${problem}`, () => {
       if (problem) this.#log.error({ target: path, state }, problem);
       else if (!written) this.#log.info({ target: path, managed, foreign }, 'credentials are current');
     });
     this.#once(`displaced ${path}`, displaced.join(' '), () => {
-      for (const registry of displaced) this.#log.warn({ target: path, registry }, "somebody else's entry is kept aside");
+      for (const registry of displaced)
+        this.#log.warn({ target: path, registry }, "somebody else's entry is kept aside");
     });
   }
 
   #gone(prefix: string, sources: readonly Source[]): readonly string[] {
-    const names = [...this.#said.keys()].filter(key => key.startsWith(prefix)).map(key => key.slice(prefix.length));
+    const names = [...this.#said.keys()]
+      .filter(key => key.startsWith(prefix))
+      .map(key => key.slice(prefix.length));
     const gone = names.filter(name => !sources.some(source => source.name === name));
     for (const name of gone) this.#said.delete(prefix + name);
     return gone;
   }
 
-  /** Says something about a subject if it is not what was said last; nothing is what was said at first. */
+  /** Says something about a subject, unless it is what was said of it last. */
   #once(subject: string, what: string, say: () => void): void {
-    if ((this.#said.get(subject) ?? '') === what && (what !== '' || subject !== 'config' || this.#said.has(subject))) return;
+    if (this.#said.get(subject) === what) return;
     this.#said.set(subject, what);
     say();
   }
+}
+
+function describePull({ bytesTotal, durationMs }: ImageState): string {
+  return `pulled${bytesTotal === null ? '' : ` ${formatByteSize(bytesTotal)}`} in ${formatDuration(durationMs ?? 0)}`;
+}
+
+function nextTry({ nextAttemptAt }: ImageState): string {
+  if (!nextAttemptAt) return 'not tried again until something changes';
+  return `next try in ${formatDuration(Math.max(0, nextAttemptAt.getTime() - Date.now()))}`;
 }
