@@ -44,7 +44,7 @@ export type CredentialState = {
   readonly problems: readonly string[];
   /** Registries that several sources claim, and who won. */
   readonly conflicts: readonly string[];
-  /** The credentials for our own pulls, as the kubelet would choose them. */
+  /** The credentials for our own pulls, as the kubelet would choose them; another object only if they changed. */
   readonly keyring: Keyring;
 };
 
@@ -57,6 +57,7 @@ export class CredentialFlow {
   readonly #bell = new Bell();
   #ownership: Ownership | undefined;
   #sources: readonly Source[] = [];
+  #keyring: { readonly text: string; readonly keyring: Keyring } | undefined;
 
   constructor(options: CredentialFlowOptions) {
     this.#options = options;
@@ -109,8 +110,14 @@ export class CredentialFlow {
       targets,
       problems,
       conflicts,
-      keyring: readKeyring(pullText(targets, entries)),
+      keyring: this.#keyringOf(pullText(targets, entries)),
     };
+  }
+
+  /** The same object as long as the text is the same, so that new credentials can be told from a new look. */
+  #keyringOf(text: string): Keyring {
+    if (this.#keyring?.text !== text) this.#keyring = { text, keyring: readKeyring(text) };
+    return this.#keyring.keyring;
   }
 
   /** Without the record nothing is written: what is ours could not be told from what is theirs. */

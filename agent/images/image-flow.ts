@@ -4,7 +4,7 @@ import { Failure, messageOf } from '../base/failure.ts';
 import { fileFailure } from '../base/file-failure.ts';
 import type { Logger } from '../base/log.ts';
 import { type Config, defaultConfig } from '../config.ts';
-import { type Keyring, readKeyring } from '../credentials/keyring.ts';
+import type { Keyring } from '../credentials/keyring.ts';
 import { findRuntime } from '../runtimes/find-runtime.ts';
 import { PullFailure } from '../runtimes/pull-failure.ts';
 import type { Runtime } from '../runtimes/runtime.ts';
@@ -66,7 +66,8 @@ export class ImageFlow {
   readonly #news = new Bell();
   readonly #pullStarted = new Bell();
   #config = defaultConfig;
-  #keyring: Keyring = readKeyring(undefined);
+  /** undefined until the secrets were read: to pull without them would only fail. */
+  #keyring: Keyring | undefined;
   #runtime: Runtime | undefined;
   #runtimeState: RuntimeState = unavailable('it was not looked for yet');
   #imageDirectory: string | undefined;
@@ -111,6 +112,8 @@ export class ImageFlow {
 
   /** Takes over new credentials. Pulls that failed for want of them go again at once. */
   setKeyring(keyring: Keyring): void {
+    if (keyring === this.#keyring) return;
+    if (this.#keyring === undefined) this.#news.ring();
     this.#keyring = keyring;
     this.#queue.credentialsChanged();
   }
@@ -172,7 +175,7 @@ export class ImageFlow {
       this.#queue.setPresent(await runtime.listImages(signal));
       await this.#guardDisk();
       const startsIn = (this.#startAt ?? Number.POSITIVE_INFINITY) - Date.now();
-      if (startsIn <= 0 && !isDiskLow(this.#disk)) this.#queue.open();
+      if (startsIn <= 0 && this.#keyring && !isDiskLow(this.#disk)) this.#queue.open();
       await this.#news.heard(Math.min(this.#resyncAt - Date.now(), startsIn > 0 ? startsIn : resync), signal);
     }
   }
@@ -209,9 +212,22 @@ export class ImageFlow {
     if (!runtime) throw new PullFailure('runtime', 'there is no connection to the container runtime');
     await this.#guardDisk();
     signal.throwIfAborted();
-    const credentials = this.#keyring.lookup(image.reference.repository);
+    const { name, repository } = image.reference;
     const { timeout } = this.#config.pulls;
-    await attemptPull({ runtime, name: image.reference.name, credentials, timeout }, signal);
+    for (;;) {
+      const keyring = this.#keyring;
+      const credentials = keyring?.lookup(repository) ?? [];
+      try {
+        await attemptPull({ runtime, name, credentials, timeout }, signal);
+        // Once more at the end: a quick pull is over before its size was ever asked for.
+        await this.#measureProgress(runtime, signal);
+        return;
+      } catch (error) {
+        // Credentials that came while these were being refused are not tried by anybody else.
+        const outdated = keyring !== this.#keyring && error instanceof PullFailure && error.kind === 'auth';
+        if (!outdated) throw error;
+      }
+    }
   }
 
   /** Measures the disk; below the limit nothing starts, and what runs is cancelled. */

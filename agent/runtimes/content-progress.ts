@@ -69,7 +69,9 @@ export class ContentProgress {
   ): Promise<readonly Stored[]> {
     // The value lists all repositories that a blob came from, separated by commas.
     const path = repository.slice(registry.length + 1).replaceAll('.', '\\\\.');
-    const filter = `labels."containerd.io/distribution.source.${registry}"~="(^|,)${path}(,|$)"`;
+    // The label is named by the host alone, without the port.
+    const host = registry.replace(/:\d+$/, '').replace(/^\[|\]$/g, '');
+    const filter = `labels."containerd.io/distribution.source.${host}"~="(^|,)${path}(,|$)"`;
     const stored: Stored[] = [];
     for await (const { info } of this.#content.list({ filters: [filter] }, { headers, signal })) {
       stored.push(

@@ -47,5 +47,7 @@ function isConnectionLoss(error: ConnectError): boolean {
 /** The runtime's text without the parts that repeat: its own prefix, and the JSON bodies that follow on other lines. */
 function oneLine(text: string): string {
   const [first = ''] = text.split('\n');
-  return first.replace(/^failed to pull and unpack image "[^"]*": /, '').trim();
+  return first
+    .replace(/^failed to pull and unpack image "[^"]*": (?:failed to resolve reference "[^"]*": )?/, '')
+    .trim();
 }
