@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import type { Status } from '../agent/status/status.ts';
+import { cleanUp } from './sandbox/cleanup.ts';
 import { dieWithStarter } from './sandbox/program.ts';
 import { waitUntil } from './sandbox/wait-until.ts';
 
@@ -41,7 +42,7 @@ export async function startAgent(
   const ended = once(child, 'close').then(
     ([status, signal]) => (signal ?? status) as number | NodeJS.Signals,
   );
-  test.after(async () => {
+  cleanUp(test, async () => {
     child.kill('SIGKILL');
     await ended;
   });

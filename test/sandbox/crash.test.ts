@@ -5,6 +5,7 @@ import { access, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { test } from 'node:test';
+import { cleanUp } from './cleanup.ts';
 import { startSandboxNode } from './sandbox-node.ts';
 import { temporaryDirectory } from './temporary.ts';
 import { waitUntil } from './wait-until.ts';
@@ -28,7 +29,8 @@ test('a sandbox that is killed leaves nothing running or mounted, and the next s
   timeout: 30_000,
 }, async t => {
   let sandbox: ChildProcess | undefined;
-  const directory = await temporaryDirectory(t, async () => void sandbox?.kill('SIGKILL'));
+  const directory = await temporaryDirectory(t);
+  cleanUp(t, async () => void sandbox?.kill('SIGKILL'));
   sandbox = startVictim(directory);
   const { containerd, children } = await readReport(sandbox);
   assert.ok(

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { cleanUp } from './cleanup.ts';
 import { publishImage } from './images.ts';
 import { type Registry, startRegistry } from './registry.ts';
 import { temporaryDirectory } from './temporary.ts';
@@ -36,7 +37,8 @@ test('layers are as large as the recipe says, because they cannot be compressed'
 
 async function temporaryRegistry(t: TestContext): Promise<Registry> {
   let registry: Registry | undefined;
-  const directory = await temporaryDirectory(t, async () => registry?.stop());
+  const directory = await temporaryDirectory(t);
+  cleanUp(t, async () => registry?.stop());
   registry = await startRegistry({ directory, logFile: join(directory, 'registry.log'), users: [] });
   return registry;
 }

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { cleanUp } from './cleanup.ts';
 import { type Program, startProgram, waitUntilReady } from './program.ts';
 import { temporaryDirectory } from './temporary.ts';
 import { waitUntil } from './wait-until.ts';
@@ -41,7 +42,8 @@ test('a program that cannot be started says which', options, async t => {
 
 async function startShell(t: TestContext, script: string): Promise<Program> {
   let program: Program | undefined;
-  const directory = await temporaryDirectory(t, async () => program?.stop(0));
+  const directory = await temporaryDirectory(t);
+  cleanUp(t, async () => program?.stop(0));
   const logFile = join(directory, 'log');
   program = await startProgram({ name: 'script', command: ['sh', '-c', script], directory, logFile });
   return program;

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { cleanUp } from './cleanup.ts';
 import { type PublishedImage, publishImage } from './images.ts';
 import type { RegistryUser } from './registry-authentication.ts';
 import { type SandboxNode, startSandboxNode } from './sandbox-node.ts';
@@ -103,7 +104,8 @@ test('nothing of the system is touched and nothing is mounted for others', optio
 
 test('a node in a very deep directory works, and leaves no short way into it behind', options, async t => {
   let node: SandboxNode | undefined;
-  const top = await temporaryDirectory(t, async () => node?.stop());
+  const top = await temporaryDirectory(t);
+  cleanUp(t, async () => node?.stop());
   const directory = join(top, ...Array<string>(12).fill('a-deep-directory'));
   node = await startSandboxNode({ directory, users });
   await node.containerd.ctr('version');
@@ -121,7 +123,7 @@ test(
     const images: PublishedImage[] = [];
     for (let round = 0; round < 2; round++) {
       const node = await startSandboxNode({ directory, users });
-      t.after(() => node.stop());
+      cleanUp(t, () => node.stop());
       images.push(await publishImage(node.registry, recipe));
       await node.stop();
     }
