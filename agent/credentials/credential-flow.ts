@@ -68,7 +68,7 @@ export class CredentialFlow {
     this.#bell.ring();
   }
 
-  /** Runs until `signal` aborts; a look that is under way, and with it a write, is finished first. */
+  /** Runs until `signal` aborts; a write that is under way is finished first. */
   async run(signal: AbortSignal): Promise<void> {
     const { secrets, log, lookEvery = 10_000 } = this.#options;
     const onHint = () => this.#bell.ring();
@@ -86,7 +86,7 @@ export class CredentialFlow {
         await sourceWatch.follow([secrets]);
         await targetWatch.follow([...new Set(this.#targetFiles().map(file => dirname(file)))]);
         const paths = this.#options.targets();
-        if (paths) this.#options.report(await this.#look(paths));
+        if (paths) this.#options.report(await this.#look(paths, signal));
         await this.#bell.heard(lookEvery, signal);
       }
     } finally {
@@ -95,7 +95,7 @@ export class CredentialFlow {
     }
   }
 
-  async #look(paths: readonly string[]): Promise<CredentialState> {
+  async #look(paths: readonly string[], signal: AbortSignal): Promise<CredentialState> {
     const problems: string[] = [];
     const ownership = await this.#loadOwnership(problems);
     const volumes = await readSecretVolumes(this.#options.secrets);
@@ -103,7 +103,7 @@ export class CredentialFlow {
     this.#sources = nextSources(this.#sources, volumes);
     const { entries, conflicts } = combineSources(this.#sources);
 
-    const targets = ownership ? await this.#reconcile(ownership, paths, entries) : [];
+    const targets = ownership ? await this.#reconcile(ownership, paths, entries, signal) : [];
     return {
       sources: this.#sources,
       entries,
@@ -138,10 +138,13 @@ export class CredentialFlow {
     ownership: Ownership,
     wanted: readonly string[],
     entries: readonly Entry[],
+    signal: AbortSignal,
   ): Promise<readonly TargetState[]> {
     const { hostRoot, stateDirectory } = this.#options;
     const states: TargetState[] = [];
     for (const path of wanted) {
+      // On the way out the file that is being written is finished, and no other is begun.
+      if (signal.aborted) return states;
       const outcome = await reconcileTarget({ path, hostRoot, stateDirectory, ownership }, entries);
       states.push(await withTimes(outcome, join(hostRoot, path)));
     }

@@ -7,7 +7,13 @@ export type DockerConfigForm = 'dockerconfigjson' | 'dockercfg';
 
 /** What a document of a source says: its good entries and what is wrong with the others; or that it cannot be used. */
 export type DocumentReading =
-  | { readonly ok: true; readonly entries: readonly Entry[]; readonly problems: readonly string[] }
+  | {
+      readonly ok: true;
+      readonly entries: readonly Entry[];
+      /** The registry keys of the entries that are left out. */
+      readonly leftOut: readonly string[];
+      readonly problems: readonly string[];
+    }
   | { readonly ok: false; readonly problem: string };
 
 /**
@@ -22,13 +28,18 @@ export function readDocument(text: string, form: DockerConfigForm, source: strin
   if (!isObject(auths)) return { ok: false, problem: `"auths" is ${kindOf(auths)} and should be an object` };
 
   const entries: Entry[] = [];
+  const leftOut: string[] = [];
   const problems: string[] = [];
   for (const [registry, value] of Object.entries(auths)) {
     const reading = readEntryValue(value);
-    if (reading.kind === 'usable') entries.push({ registry, source, auth: reading.auth });
-    else problems.push(`the entry ${JSON.stringify(registry)} is left out: ${problemOf(reading)}`);
+    if (reading.kind === 'usable') {
+      entries.push({ registry, source, auth: reading.auth });
+      continue;
+    }
+    leftOut.push(registry);
+    problems.push(`the entry ${JSON.stringify(registry)} is left out: ${problemOf(reading)}`);
   }
-  return { ok: true, entries, problems };
+  return { ok: true, entries, leftOut, problems };
 }
 
 /** What the value of one entry says. `empty` names a registry without a credential, as docker does beside a helper. */

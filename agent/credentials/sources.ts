@@ -36,7 +36,14 @@ function nextSource(name: string, before: Source | undefined, content: SecretCon
   const reading = readDocument(content.text, content.form, name);
   if (!reading.ok)
     return keep(name, before, `${content.file} of the Secret cannot be used: ${reading.problem}`);
-  return { name, state: 'current', entries: reading.entries, problems: reading.problems };
+  // An entry that is still listed, but not usable now, is not revoked: its last good credential stays in force.
+  const keptEntries = (before?.entries ?? []).filter(({ registry }) => reading.leftOut.includes(registry));
+  return {
+    name,
+    state: 'current',
+    entries: [...reading.entries, ...keptEntries],
+    problems: reading.problems,
+  };
 }
 
 function keep(name: string, before: Source | undefined, problem: string): Source {

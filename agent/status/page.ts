@@ -6,6 +6,7 @@ import type { ImageStatus, Status } from './status.ts';
 export function renderPage(status: Status): string {
   const { node, version, ready, runtime, disk } = status;
   const title = `${node} is ${ready ? 'ready' : 'not ready'}`;
+  const present = status.images.filter(({ warm }) => warm).length;
   return `<!doctype html>
 <html lang="en">
 <head>
@@ -16,16 +17,16 @@ export function renderPage(status: Status): string {
 <style>${style}</style>
 </head>
 <body>
-<header class="${ready ? 'good' : 'bad'}"><h1>${escapeHtml(title)}</h1><p>pullready ${escapeHtml(version)}</p></header>
+<header class="${ready ? 'good' : 'bad'}"><h1>${escapeHtml(title)}</h1><p>${present} of ${status.images.length} images are there, pullready ${escapeHtml(version)}</p></header>
 <main>
 ${list('Why not', status.reasons)}
 ${list('Worth knowing', status.notes)}
 <h2>Images</h2>
-${table(['Image', 'State', 'Progress', 'Tries', 'Took', ''], status.images.map(imageRow), 'No images are listed.')}
+${table(['Image', 'State', 'Progress', 'Tries', 'Took'], status.images.map(imageRow), 'No images are listed.')}
 <h2>Docker config files</h2>
-${table(['File', 'State', 'Ours', "Others'", 'Written', 'The kubelet sees it by', ''], status.credentials.targets.map(targetRow), 'No file is written yet.')}
+${table(['File', 'State', 'Ours', "Others'", 'Written', 'The kubelet sees it by'], status.credentials.targets.map(targetRow), 'No file is written yet.')}
 <h2>Secrets</h2>
-${table(['Secret', 'State', 'Entries', ''], status.credentials.sources.map(sourceRow), 'No Secret is mounted.')}
+${table(['Secret', 'State', 'Entries'], status.credentials.sources.map(sourceRow), 'No Secret is mounted.')}
 <h2>Registries</h2>
 ${table(['Registry', 'From the Secret'], status.credentials.entries.map(entryRow), 'There are no credentials.')}
 <h2>Node</h2>
@@ -50,11 +51,12 @@ h2 { font-size: 1.05rem; margin: 1.6rem 0 .4rem; }
 ul { margin: 0; padding-left: 1.2rem; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; }
-th, td { text-align: left; padding: .3rem .8rem .3rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
+th, td { text-align: left; padding: .35rem 1.2rem .35rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 th { font-weight: 600; white-space: nowrap; }
 td { overflow-wrap: anywhere; }
+td:first-child { min-width: 15rem; }
 td:nth-child(n+2) { white-space: nowrap; }
-td.text { white-space: normal; min-width: 16rem; }
+small { display: block; max-width: 60rem; opacity: .8; }
 progress { width: 8rem; vertical-align: middle; }
 .present, .current { color: var(--good); }
 .failed, .refused, .invalid, .skipped, .kept { color: var(--bad); font-weight: 600; }
@@ -94,8 +96,10 @@ function entryRow({ registry, source }: Status['credentials']['entries'][number]
   return `<tr><td>${escapeHtml(registry)}</td><td>${escapeHtml(source)}</td></tr>`;
 }
 
-function row(cells: readonly string[], text: string | null): string {
-  return `<tr>${cells.map(cell => `<td>${cell}</td>`).join('')}<td class="text">${escapeHtml(text ?? '')}</td></tr>`;
+/** A row whose first cell also holds what there is to say about it. */
+function row([first = '', ...cells]: readonly string[], text: string | null): string {
+  const remark = text ? `<small>${escapeHtml(text)}</small>` : '';
+  return `<tr><td>${first}${remark}</td>${cells.map(cell => `<td>${cell}</td>`).join('')}</tr>`;
 }
 
 function table(heads: readonly string[], rows: readonly string[], none: string): string {

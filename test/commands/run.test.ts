@@ -311,35 +311,39 @@ test(
   },
 );
 
-test('SIGTERM lets the write in progress finish, and a second one leaves at once', limits, async t => {
-  const node = await nodeWith(t);
-  const slow = [
-    'strace',
-    '-f',
-    '-qq',
-    '-o',
-    '/dev/null',
-    '-e',
-    'trace=fsync',
-    '-e',
-    'inject=fsync:delay_enter=300ms',
-  ];
-  const first = await startAgent(t, flagsFor(node, '--runtime', 'none'), slow);
-  await untilWriting(node);
-  await signalAgent(first.pid, 'SIGTERM');
-  assert.equal(await first.ended, 0);
-  for (const file of [kubeletFile, dockerFile])
-    assert.equal(await authIn(node, file), 'team-a:first-Passw0rd');
+test(
+  'SIGTERM lets the write in progress finish and begins no other, and a second one leaves at once',
+  limits,
+  async t => {
+    const node = await nodeWith(t);
+    const slow = [
+      'strace',
+      '-f',
+      '-qq',
+      '-o',
+      '/dev/null',
+      '-e',
+      'trace=fsync',
+      '-e',
+      'inject=fsync:delay_enter=300ms',
+    ];
+    const first = await startAgent(t, flagsFor(node, '--runtime', 'none'), slow);
+    await untilWriting(node);
+    await signalAgent(first.pid, 'SIGTERM');
+    assert.equal(await first.ended, 0);
+    assert.equal(await authIn(node, kubeletFile), 'team-a:first-Passw0rd');
+    await assert.rejects(stat(join(node.hostRoot, dockerFile)), { code: 'ENOENT' });
 
-  await rm(join(node.hostRoot, 'var/lib/pullready'), { recursive: true });
-  await rm(join(node.hostRoot, kubeletFile));
-  const second = await startAgent(t, flagsFor(node, '--runtime', 'none'), slow);
-  await untilWriting(node);
-  await signalAgent(second.pid, 'SIGTERM');
-  await signalAgent(second.pid, 'SIGTERM');
-  assert.equal(await second.ended, 143);
-  await assert.rejects(stat(join(node.hostRoot, kubeletFile)), { code: 'ENOENT' });
-});
+    await rm(join(node.hostRoot, 'var/lib/pullready'), { recursive: true });
+    await rm(join(node.hostRoot, kubeletFile));
+    const second = await startAgent(t, flagsFor(node, '--runtime', 'none'), slow);
+    await untilWriting(node);
+    await signalAgent(second.pid, 'SIGTERM');
+    await signalAgent(second.pid, 'SIGTERM');
+    assert.equal(await second.ended, 143);
+    await assert.rejects(stat(join(node.hostRoot, kubeletFile)), { code: 'ENOENT' });
+  },
+);
 
 /** Waits until the first temporary file, that of the record, is there: its fsync is being held up. */
 async function untilWriting(node: SandboxNode): Promise<void> {
