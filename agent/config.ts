@@ -120,7 +120,7 @@ export type ImageSetting = {
 };
 
 /** What is wrong with a config, at a line and column counted from 1. */
-export type ConfigProblem = { readonly line: number; readonly column: number; readonly message: string };
+type ConfigProblem = { readonly line: number; readonly column: number; readonly message: string };
 
 /** A usable config, or everything that is wrong with it. */
 export type ParsedConfig =

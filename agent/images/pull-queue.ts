@@ -5,7 +5,7 @@ import { type ImageState, newImageState } from './image-state.ts';
 import type { WantedImage } from './wanted-images.ts';
 
 /** How many pulls may be under way, and how long to wait after a failed one. */
-export type PullLimits = {
+type PullLimits = {
   readonly concurrency: number;
   readonly perRegistry: number;
   readonly retry: Backoff;
