@@ -18,7 +18,7 @@ export function parseDockerConfigText(text: string): DockerConfigText | undefine
   const root = parseJson(text);
   if (!isObject(root)) return undefined;
   const auths = field(root, 'auths') ?? {};
-  const tree = parseTree(text);
+  const tree = parsePositions(text);
   if (!isObject(auths) || tree === undefined) return undefined;
 
   const others = new Map<string, string>();
@@ -40,6 +40,15 @@ function formatObject(members: ReadonlyMap<string, string>, indent: string): str
   if (members.size === 0) return '{}';
   const lines = [...members].map(([key, value]) => `${indent}\t${JSON.stringify(key)}: ${value}`);
   return `{\n${lines.join(',\n')}\n${indent}}`;
+}
+
+function parsePositions(text: string): Node | undefined {
+  try {
+    return parseTree(text);
+  } catch {
+    // Nested so deeply that the stack ends; Go, and with it the kubelet, gives up at a depth of 10,000.
+    return undefined;
+  }
 }
 
 function parseJson(text: string): unknown {

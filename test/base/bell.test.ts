@@ -1,0 +1,29 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Bell } from '../../agent/base/bell.ts';
+
+const never = new AbortController().signal;
+const limits = { timeout: 5_000 };
+
+test('a bell that was rung before anybody listened is heard at once, and only once', limits, async () => {
+  const bell = new Bell();
+  for (let time = 0; time < 100; time++) bell.ring();
+  const asked = performance.now();
+  await bell.heard(3_000, never);
+  assert.ok(performance.now() - asked < 1_000);
+  await bell.heard(50, never);
+  assert.ok(performance.now() - asked >= 45, 'the second time it waits');
+});
+
+test('a listener is woken by the bell, by the time, and by the abort', limits, async () => {
+  const bell = new Bell();
+  const woken = bell.heard(60_000, never);
+  bell.ring();
+  await woken;
+  await bell.heard(1, never);
+  const abort = new AbortController();
+  const aborted = bell.heard(60_000, abort.signal);
+  abort.abort();
+  await aborted;
+  await bell.heard(60_000, abort.signal);
+});

@@ -1,0 +1,94 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { type DocumentReading, readDocument } from '../../agent/credentials/docker-config.ts';
+
+const secretText = 'hunter2-Passw0rd';
+const auth = Buffer.from(`user:${secretText}`).toString('base64');
+
+function entriesOf(reading: DocumentReading): Record<string, string> {
+  assert.ok(reading.ok, reading.ok ? '' : reading.problem);
+  return Object.fromEntries(reading.entries.map(entry => [entry.registry, entry.auth.reveal()]));
+}
+
+test('both forms of a document say the same, in any case of the field names', () => {
+  const auths = { 'a.example.com': { auth }, 'b.example.com': { username: 'user', password: secretText } };
+  const expected = { 'a.example.com': auth, 'b.example.com': auth };
+  assert.deepEqual(entriesOf(readDocument(JSON.stringify({ auths }), 'dockerconfigjson', 's')), expected);
+  assert.deepEqual(entriesOf(readDocument(JSON.stringify(auths), 'dockercfg', 's')), expected);
+  const shouting = JSON.stringify({ AUTHS: { 'a.example.com': { AUTH: auth } } });
+  assert.deepEqual(entriesOf(readDocument(shouting, 'dockerconfigjson', 's')), { 'a.example.com': auth });
+});
+
+test('a bad entry is left out and reported, and the others go on', () => {
+  const auths = {
+    good: { auth },
+    list: [],
+    text: 'x',
+    nothing: {},
+    number: { auth: 3 },
+    odd: { auth: '%%%' },
+    colon: { username: 'a:b', password: 'c' },
+  };
+  const reading = readDocument(JSON.stringify({ auths }), 'dockerconfigjson', 's');
+  assert.deepEqual(entriesOf(reading), { good: auth });
+  assert.ok(reading.ok);
+  assert.deepEqual(reading.leftOut, ['list', 'text', 'nothing', 'number', 'odd', 'colon']);
+  assert.deepEqual(reading.problems, [
+    'the entry "list" is left out: it is a list and should be an object',
+    'the entry "text" is left out: it is a string and should be an object',
+    'the entry "nothing" is left out: it has neither "auth" nor "username" and "password"',
+    'the entry "number" is left out: its "auth" is a number and should be a string',
+    'the entry "odd" is left out: its "auth" is not the base64 of user:password',
+    'the entry "colon" is left out: its "username" contains a colon',
+  ]);
+});
+
+test('a document that is none is refused as a whole, with what it is', () => {
+  const problems: readonly (readonly [string, string])[] = [
+    ['', 'it is empty'],
+    [' \n', 'it is empty'],
+    ['{', 'it is not JSON'],
+    ['[]', 'it is a list and should be an object'],
+    ['null', 'it is null and should be an object'],
+    ['{"auths": []}', '"auths" is a list and should be an object'],
+    ['{"auths": "x"}', '"auths" is a string and should be an object'],
+  ];
+  for (const [text, problem] of problems) {
+    assert.deepEqual(readDocument(text, 'dockerconfigjson', 's'), { ok: false, problem });
+  }
+  assert.deepEqual(entriesOf(readDocument('{"auths": null}', 'dockerconfigjson', 's')), {});
+});
+
+test('a key of the name of a prototype is a key like any other', () => {
+  const text = `{"auths": {"__proto__": {"auth": "${auth}"}, "constructor": {"auth": "${auth}"}}}`;
+  const reading = readDocument(text, 'dockerconfigjson', 's');
+  assert.ok(reading.ok);
+  assert.deepEqual(
+    reading.entries.map(entry => entry.registry),
+    ['__proto__', 'constructor'],
+  );
+});
+
+test('no mutilated document is a crash, and none is quoted in a message', () => {
+  const good = JSON.stringify({
+    auths: { 'r.example.com': { auth, password: secretText }, x: { username: secretText } },
+  });
+  fc.assert(
+    fc.property(
+      fc.array(fc.tuple(fc.nat(good.length), fc.nat(3), fc.string({ maxLength: 3 })), {
+        minLength: 1,
+        maxLength: 4,
+      }),
+      edits => {
+        let text = good;
+        for (const [at, removed, inserted] of edits)
+          text = text.slice(0, at) + inserted + text.slice(at + removed);
+        const reading = readDocument(text, 'dockerconfigjson', 's');
+        const messages = reading.ok ? reading.problems.join() : reading.problem;
+        assert.ok(!messages.includes(secretText.slice(4, 12)), messages);
+      },
+    ),
+    { numRuns: 10_000 },
+  );
+});
