@@ -19,11 +19,11 @@ export class DirectoryWatch {
   readonly #watched = new Map<string, string>();
 
   constructor({ depth, ignored, onHint, onError }: WatchOptions) {
-    // Links are not followed: the kubelet's `..data` is a link, and that it now points elsewhere is the news.
+    // Links are not followed: the kubelet's `..data` is a link, and that it now points elsewhere is the news. What is
+    // there when the watching begins is told too, so that no change slips in between a look and the watching.
     this.#watcher = watch([], {
       depth,
       followSymlinks: false,
-      ignoreInitial: true,
       ...(ignored && { ignored: (path: string) => !this.#watched.has(path) && ignored(path) }),
     });
     this.#watcher.on('all', onHint);

@@ -84,9 +84,10 @@ export class CredentialFlow {
     try {
       while (!signal.aborted) {
         await sourceWatch.follow([secrets]);
-        await targetWatch.follow([...new Set(this.#targetFiles().map(file => dirname(file)))]);
         const paths = this.#options.targets();
         if (paths) this.#options.report(await this.#look(paths, signal));
+        // After the look, because that may have made the directories.
+        await targetWatch.follow([...new Set(this.#targetFiles().map(file => dirname(file)))]);
         await this.#bell.heard(lookEvery, signal);
       }
     } finally {

@@ -1,0 +1,49 @@
+import assert from 'node:assert/strict';
+import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { Ownership } from '../../agent/credentials/ownership.ts';
+import { temporaryDirectory } from '../sandbox/temporary.ts';
+
+const target = '/var/lib/kubelet/config.json';
+
+test('what is recorded is known to the next start, with the same digests', async t => {
+  const directory = await temporaryDirectory(t);
+  const ownership = await Ownership.load(directory);
+  const digests = [ownership.digest('{"auth": "eDp5"}')];
+  const entries = new Map([
+    ['a.io', { source: 'team-a', digests, displaced: '{"auth":"x"}' }],
+    ['__proto__', { source: 'team-a', digests }],
+  ]);
+  await ownership.record(target, { created: true, entries });
+  const again = await Ownership.load(directory);
+  assert.deepEqual(again.of(target), { created: true, entries });
+  assert.deepEqual(again.targets, [target]);
+  assert.deepEqual([again.digest('{"auth":"eDp5"}')], digests, 'formatting does not count');
+  assert.equal((await stat(join(directory, 'ownership.json'))).mode & 0o777, 0o600);
+});
+
+test('a target of which nothing is ours is forgotten', async t => {
+  const directory = await temporaryDirectory(t);
+  const ownership = await Ownership.load(directory);
+  await ownership.record(target, { created: true, entries: new Map() });
+  await ownership.record(target, { created: false, entries: new Map() });
+  assert.deepEqual((await Ownership.load(directory)).targets, []);
+});
+
+test('a record that cannot be understood is set aside, and nothing is ours', async t => {
+  const directory = await temporaryDirectory(t);
+  await writeFile(join(directory, 'ownership.json'), '{"version": 2}');
+  assert.deepEqual((await Ownership.load(directory)).targets, []);
+  assert.equal(await readFile(join(directory, 'ownership.json.unreadable'), 'utf8'), '{"version": 2}');
+});
+
+test('a record that cannot be read or written is an error, and then the old one stays in force', async t => {
+  const directory = await temporaryDirectory(t);
+  const ownership = await Ownership.load(directory);
+  await mkdir(join(directory, 'ownership.json/x'), { recursive: true });
+  await assert.rejects(Ownership.load(directory), /reading the ownership record .*: it is a directory/);
+  const wanted = { created: true, entries: new Map() };
+  await assert.rejects(ownership.record(target, wanted), /writing the ownership record/);
+  assert.deepEqual(ownership.targets, []);
+});
