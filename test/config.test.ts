@@ -1,0 +1,163 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { defaultConfig, parseConfig } from '../agent/config.ts';
+
+const everything = `
+credentials:
+  targets: [/var/lib/kubelet/config.json, /root/.dockercfg]
+  helperRefresh: 15m
+images:
+  - registry.example.com/team/api:v2.3.1
+  - image: registry.example.com/team/model@sha256:${'0'.repeat(64)}
+    pullPolicy: Always
+    priority: 10
+    required: false
+    pin: true
+pulls:
+  concurrency: 3
+  perRegistry: 1
+  timeout: 2h
+  stallTimeout: 90s
+  retry: { initial: 2s, max: 1m }
+  resync: 5m
+  startJitter: 30s
+disk:
+  keepFree: 50Gi
+`;
+
+function problemsOf(text: string): readonly string[] {
+  const parsed = parseConfig(text);
+  return parsed.ok ? [] : parsed.problems.map(({ line, column, message }) => `${line}:${column} ${message}`);
+}
+
+test('every key is read', () => {
+  const parsed = parseConfig(everything);
+  assert.ok(parsed.ok);
+  assert.deepEqual(parsed.config, {
+    credentials: { targets: ['/var/lib/kubelet/config.json', '/root/.dockercfg'], helperRefresh: 900_000 },
+    images: [
+      { image: 'registry.example.com/team/api:v2.3.1' },
+      {
+        image: `registry.example.com/team/model@sha256:${'0'.repeat(64)}`,
+        pullPolicy: 'Always',
+        priority: 10,
+        required: false,
+        pin: true,
+      },
+    ],
+    pulls: {
+      concurrency: 3,
+      perRegistry: 1,
+      timeout: 7_200_000,
+      stallTimeout: 90_000,
+      retry: { initial: 2_000, max: 60_000 },
+      resync: 300_000,
+      startJitter: 30_000,
+    },
+    disk: { keepFree: { bytes: 50 * 2 ** 30 } },
+  });
+});
+
+test('what is absent, empty or commented out has its default', () => {
+  for (const text of ['', '# nothing\n', '{}', 'images:\npulls:\n  retry:\ndisk:\ncredentials:\n']) {
+    assert.deepEqual(parseConfig(text), { ok: true, config: defaultConfig }, JSON.stringify(text));
+  }
+  assert.deepEqual(defaultConfig.pulls, {
+    concurrency: 2,
+    perRegistry: 2,
+    timeout: 3_600_000,
+    stallTimeout: 300_000,
+    retry: { initial: 1_000, max: 300_000 },
+    resync: 600_000,
+    startJitter: 0,
+  });
+  assert.deepEqual(defaultConfig.disk, { keepFree: { share: 0.2 } });
+});
+
+test('all problems are reported together, each where it stands and with what was expected', () => {
+  const text = [
+    'images:',
+    '  - foo',
+    '  - image: x',
+    '    bogus: 1',
+    '    pin: maybe',
+    '  - 3',
+    'pulls:',
+    '  concurrency: 0',
+    '  timeout: 5x',
+    '  resync: 1ms',
+    '  retry: { initial: 1m, max: 1s }',
+    'credentials:',
+    '  targets: [relative, /a/../b]',
+    'disk: { keepFree: 120% }',
+    'foo: bar',
+  ].join('\n');
+  assert.deepEqual(problemsOf(text), [
+    '4:5 unknown key images.1.bogus',
+    '5:10 images.1.pin: expected true or false',
+    '6:5 images.2: expected an image reference or an object with "image"',
+    '8:16 pulls.concurrency: expected a whole number from 1 to 1000',
+    '9:12 pulls.timeout: expected a duration such as 90s or 10m',
+    '10:11 pulls.resync: expected a duration of at least 1.0s',
+    '11:10 pulls.retry: expected "initial" to be no longer than "max"',
+    '13:13 credentials.targets.0: expected an absolute path on the node',
+    '13:23 credentials.targets.1: expected a path without "." and ".."',
+    '14:19 disk.keepFree: expected a share such as 20% or a size such as 50Gi',
+    '15:1 unknown key foo',
+  ]);
+});
+
+test('what is no YAML says where', () => {
+  assert.match(problemsOf('a: [')[0] ?? '', /^1:5 /);
+  assert.match(problemsOf('images: []\nimages: []')[0] ?? '', /^2:1 .*unique/);
+  assert.deepEqual(problemsOf('- x'), ['1:1 expected a mapping']);
+});
+
+test('aliases without end are refused', () => {
+  const lines = ['a0: &a0 [x, x, x, x, x, x, x, x, x]'];
+  for (let level = 1; level < 10; level++) {
+    const alias = `*a${level - 1}`;
+    lines.push(`a${level}: &a${level} [${Array(9).fill(alias).join(', ')}]`);
+  }
+  assert.match(problemsOf(lines.join('\n')).join(), /alias/i);
+});
+
+test('no text is a crash, and every problem lies in the text', () => {
+  const fragment = fc.constantFrom(
+    'images',
+    ': ',
+    '\n',
+    '  ',
+    '- ',
+    '[',
+    ']',
+    '{',
+    '}',
+    '"',
+    '&a',
+    '*a',
+    '!!x',
+    '|',
+    '3',
+    '%',
+    'pulls',
+    '\t',
+  );
+  fc.assert(
+    fc.property(
+      fc.oneof(
+        fc.string(),
+        fc.array(fragment).map(parts => parts.join('')),
+      ),
+      text => {
+        const parsed = parseConfig(text);
+        if (parsed.ok) return;
+        const lines = text.split('\n').length + 1;
+        for (const { line, column } of parsed.problems)
+          assert.ok(line >= 1 && line <= lines && column >= 1, `${line}:${column}`);
+      },
+    ),
+    { numRuns: 2_000 },
+  );
+});
