@@ -1,14 +1,13 @@
 import { Bell, wait } from '../base/bell.ts';
-import { formatByteSize } from '../base/byte-size.ts';
 import { Failure, messageOf } from '../base/failure.ts';
-import { fileFailure } from '../base/file-failure.ts';
 import type { Logger } from '../base/log.ts';
 import { type Config, defaultConfig } from '../config.ts';
 import type { Keyring } from '../credentials/keyring.ts';
 import { findRuntime } from '../runtimes/find-runtime.ts';
 import { PullFailure } from '../runtimes/pull-failure.ts';
 import type { Runtime } from '../runtimes/runtime.ts';
-import { type DiskSpace, isDiskLow, measureDisk } from './disk.ts';
+import type { DiskSpace } from './disk.ts';
+import { DiskGuard } from './disk-guard.ts';
 import type { ImageState } from './image-state.ts';
 import { attemptPull } from './pull-attempt.ts';
 import { PullQueue } from './pull-queue.ts';
@@ -63,6 +62,7 @@ const meterMilliseconds = 1_000;
 export class ImageFlow {
   readonly #options: ImageFlowOptions;
   readonly #queue: PullQueue;
+  readonly #disk: DiskGuard;
   readonly #news = new Bell();
   readonly #pullStarted = new Bell();
   #config = defaultConfig;
@@ -70,9 +70,6 @@ export class ImageFlow {
   #keyring: Keyring | undefined;
   #runtime: Runtime | undefined;
   #runtimeState: RuntimeState = unavailable('it was not looked for yet');
-  #imageDirectory: string | undefined;
-  #disk: DiskSpace | null = null;
-  #diskProblem: string | null = null;
   #list: ImageList = { wanted: [], unusable: [] };
   /** No pull starts before this time, in milliseconds since 1970; undefined until the first config is there. */
   #startAt: number | undefined;
@@ -80,6 +77,7 @@ export class ImageFlow {
 
   constructor(options: ImageFlowOptions) {
     this.#options = options;
+    this.#disk = new DiskGuard(options.hostRoot, reason => this.#queue.close(reason));
     this.#queue = new PullQueue({
       pull: (image, signal) => this.#pull(image, signal),
       limits: () => this.#config.pulls,
@@ -95,8 +93,8 @@ export class ImageFlow {
       runtime: this.#runtimeState,
       images: this.#queue.images,
       unusable: this.#list.unusable,
-      disk: this.#disk,
-      diskProblem: this.#diskProblem,
+      disk: this.#disk.space,
+      diskProblem: this.#disk.problem,
     };
   }
 
@@ -144,7 +142,7 @@ export class ImageFlow {
       this.#news.ring();
     });
     try {
-      this.#imageDirectory = await runtime.imageDirectory(connected);
+      this.#disk.directory = await runtime.imageDirectory(connected);
       this.#runtime = runtime;
       this.#runtimeState = { state: 'connected', name, version, endpoint, problem: null };
       this.#options.log.info({ runtime: name, version, endpoint }, 'connected to the container runtime');
@@ -173,9 +171,9 @@ export class ImageFlow {
         this.#resyncAt = now + resync * (0.9 + 0.2 * Math.random());
       }
       this.#queue.setPresent(await runtime.listImages(signal));
-      await this.#guardDisk();
+      await this.#disk.look(this.#config.disk.keepFree);
       const startsIn = (this.#startAt ?? Number.POSITIVE_INFINITY) - Date.now();
-      if (startsIn <= 0 && this.#keyring && !isDiskLow(this.#disk)) this.#queue.open();
+      if (startsIn <= 0 && this.#keyring && !this.#disk.isLow) this.#queue.open();
       await this.#news.heard(Math.min(this.#resyncAt - Date.now(), startsIn > 0 ? startsIn : resync), signal);
     }
   }
@@ -183,12 +181,12 @@ export class ImageFlow {
   /** While something is pulled, or waits for room on the disk: how far it is, whether it stalls, how much room is left. */
   async #meter(runtime: Runtime, signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
-      if (!this.#queue.busy && !isDiskLow(this.#disk))
+      if (!this.#queue.busy && !this.#disk.isLow)
         await this.#pullStarted.heard(this.#config.pulls.resync, signal);
       if (this.#queue.busy) await this.#measureProgress(runtime, signal);
-      const wasLow = isDiskLow(this.#disk);
-      await this.#guardDisk();
-      if (wasLow && !isDiskLow(this.#disk)) this.#news.ring();
+      const wasLow = this.#disk.isLow;
+      await this.#disk.look(this.#config.disk.keepFree);
+      if (wasLow && !this.#disk.isLow) this.#news.ring();
       await wait(meterMilliseconds, signal);
     }
   }
@@ -210,7 +208,7 @@ export class ImageFlow {
   async #pull(image: WantedImage, signal: AbortSignal): Promise<void> {
     const runtime = this.#runtime;
     if (!runtime) throw new PullFailure('runtime', 'there is no connection to the container runtime');
-    await this.#guardDisk();
+    await this.#disk.look(this.#config.disk.keepFree);
     signal.throwIfAborted();
     const { name, repository } = image.reference;
     const { timeout } = this.#config.pulls;
@@ -227,28 +225,6 @@ export class ImageFlow {
         const outdated = keyring !== this.#keyring && error instanceof PullFailure && error.kind === 'auth';
         if (!outdated) throw error;
       }
-    }
-  }
-
-  /** Measures the disk; below the limit nothing starts, and what runs is cancelled. */
-  async #guardDisk(): Promise<void> {
-    if (this.#imageDirectory === undefined) return;
-    try {
-      this.#disk = await measureDisk(
-        this.#imageDirectory,
-        this.#options.hostRoot,
-        this.#config.disk.keepFree,
-      );
-      this.#diskProblem = null;
-    } catch (error) {
-      this.#diskProblem = fileFailure(`measuring the file system of ${this.#imageDirectory}`, error).message;
-    }
-    if (this.#disk && isDiskLow(this.#disk)) {
-      const { freeBytes, keepFreeBytes, path } = this.#disk;
-      const room = `${formatByteSize(freeBytes)} are free on the file system of ${path}`;
-      this.#queue.close(
-        new PullFailure('disk', `${room}, ${formatByteSize(keepFreeBytes)} are to be kept free`),
-      );
     }
   }
 }

@@ -1,7 +1,8 @@
-import { type Backoff, backoffDelay } from '../base/backoff.ts';
+import type { Backoff } from '../base/backoff.ts';
 import { PullFailure, type PullFailureKind } from '../runtimes/pull-failure.ts';
 import type { PullProgress } from '../runtimes/runtime.ts';
 import { type ImageState, newImageState } from './image-state.ts';
+import { planRetry, waitsForChange, waitsForNode } from './retry.ts';
 import type { WantedImage } from './wanted-images.ts';
 
 /** How many pulls may be under way, and how long to wait after a failed one. */
@@ -19,20 +20,6 @@ export type PullQueueOptions = {
   /** Called after every change of any state, with the new one. */
   readonly onChange: (image: ImageState) => void;
 };
-
-/** Failures that another attempt alone does not mend: they wait for new credentials, a new list or the next resync. */
-const waitsForChange: ReadonlySet<PullFailureKind> = new Set([
-  'auth',
-  'not-found',
-  'platform',
-  'bad-reference',
-]);
-
-/** Failures of the node and not of the image; the image waits, and goes on at once when the node is well again. */
-const waitsForNode: ReadonlySet<PullFailureKind> = new Set(['runtime', 'disk']);
-
-/** How long a registry that says "too many requests" is left alone for at least, in milliseconds. */
-const rateLimitPause = 30_000;
 
 type Item = {
   image: ImageState;
@@ -116,7 +103,7 @@ export class PullQueue {
   resync(): void {
     for (const item of this.#items.values()) {
       if (item.image.wanted.pullPolicy === 'Always') item.refresh = true;
-      this.#retryIf(item, kind => waitsForChange.has(kind));
+      this.#retryIf(item, waitsForChange);
     }
   }
 
@@ -129,7 +116,7 @@ export class PullQueue {
   /** Allows pulls to start; those that the runtime's absence stopped go on. */
   open(): void {
     this.#open = true;
-    for (const item of this.#items.values()) this.#retryIf(item, kind => waitsForNode.has(kind));
+    for (const item of this.#items.values()) this.#retryIf(item, waitsForNode);
     this.#pump();
   }
 
@@ -241,23 +228,15 @@ export class PullQueue {
   }
 
   #fail(item: Item, failure: PullFailure): void {
-    const { kind, message } = failure;
     const { warm, wanted, attempts } = item.image;
     const { registry } = wanted.reference;
-    const retryAt = Date.now() + backoffDelay(this.#options.limits().retry, attempts);
-    if (kind === 'rate-limited') {
-      this.#registryFreeAt.set(
-        registry,
-        Math.max(retryAt, Date.now() + rateLimitPause * (0.5 + Math.random())),
-      );
-    }
-    const state = kind === 'platform' ? 'skipped' : waitsForNode.has(kind) ? 'waiting' : 'failed';
+    const plan = planRetry(failure.kind, attempts, this.#options.limits().retry);
+    if (plan.registryPause > 0) this.#registryFreeAt.set(registry, Date.now() + plan.registryPause);
+    const freeAt = this.#registryFreeAt.get(registry) ?? 0;
     this.#change(item, {
-      state: warm ? 'present' : state,
-      failure: { kind, message },
-      nextAttemptAt: waitsForChange.has(kind)
-        ? null
-        : new Date(Math.max(retryAt, this.#registryFreeAt.get(registry) ?? 0)),
+      state: warm ? 'present' : plan.state,
+      failure: { kind: failure.kind, message: failure.message },
+      nextAttemptAt: plan.delay === null ? null : new Date(Math.max(Date.now() + plan.delay, freeAt)),
     });
   }
 

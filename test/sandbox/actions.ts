@@ -1,4 +1,4 @@
-import { type Demonstration, newPassword } from './demonstration.ts';
+import { type Demonstration, newPassword, resyncSeconds } from './demonstration.ts';
 import { extraImage } from './sandbox-images.ts';
 
 /** Something to try on a running sandbox. */
@@ -46,7 +46,7 @@ export const actions: Readonly<Record<string, Action>> = {
       if (digest === undefined) return `${deleted} is not on the node.`;
       const names = lines.filter(line => line.includes(digest)).flatMap(line => line.split(' ').slice(0, 1));
       await containerd.ctr('images', 'rm', '--sync', ...names);
-      return `${deleted} is gone from the node. The agent sees it at its next look.`;
+      return `${deleted} is gone from the node. The agent looks every ${resyncSeconds} seconds and pulls it again.`;
     },
   },
   'break-secret': {

@@ -17,6 +17,9 @@ export type Demonstration = {
   writeSecret(team: Team): Promise<void>;
 };
 
+/** How often the agent looks at the node's images without a reason, so that one sees it bring back what was deleted. */
+export const resyncSeconds = 15;
+
 // Slow enough on any machine that one sees the images come.
 const bytesPerSecond = 25 * 1024 * 1024;
 
@@ -83,7 +86,12 @@ function demonstrationOf(node: SandboxNode, images: readonly PublishedImage[]): 
       const entries = [...sandboxImages, extraImage]
         .filter(({ repository }) => listed.has(repository))
         .map(image => configEntry(image, images));
-      await node.updateConfig({ images: entries, pulls: { concurrency: 2 } });
+      await node.updateConfig({
+        images: entries,
+        pulls: { concurrency: 2, resync: `${resyncSeconds}s` },
+        // The sandbox's images are small, and a development machine's disk is often rather full.
+        disk: { keepFree: '1Gi' },
+      });
     },
     async writeSecret(team) {
       const login = { registry: registryKeys[team], user: team, password: node.registry.password(team) };

@@ -1,0 +1,52 @@
+import { formatByteSize } from '../base/byte-size.ts';
+import { fileFailure } from '../base/file-failure.ts';
+import type { KeepFree } from '../config.ts';
+import { PullFailure } from '../runtimes/pull-failure.ts';
+import { type DiskSpace, isDiskLow, measureDisk } from './disk.ts';
+
+/** Watches over the room on the file system that holds the images. */
+export class DiskGuard {
+  readonly #hostRoot: string;
+  readonly #onLow: (reason: PullFailure) => void;
+  /** The directory on the node that holds the images; undefined while no runtime has told. */
+  directory: string | undefined;
+  #space: DiskSpace | null = null;
+  #problem: string | null = null;
+
+  /** `onLow` is called at every look that finds too little room: nothing may start, and what runs is to be cancelled. */
+  constructor(hostRoot: string, onLow: (reason: PullFailure) => void) {
+    this.#hostRoot = hostRoot;
+    this.#onLow = onLow;
+  }
+
+  /** What the last look found. */
+  get space(): DiskSpace | null {
+    return this.#space;
+  }
+
+  /** Why the last look found nothing. */
+  get problem(): string | null {
+    return this.#problem;
+  }
+
+  get isLow(): boolean {
+    return isDiskLow(this.#space);
+  }
+
+  /** Measures the room; a failure to do so is told by `problem`, and the last measure stays in force. */
+  async look(keepFree: KeepFree): Promise<void> {
+    if (this.directory === undefined) return;
+    try {
+      this.#space = await measureDisk(this.directory, this.#hostRoot, keepFree);
+      this.#problem = null;
+    } catch (error) {
+      this.#problem = fileFailure(`measuring the file system of ${this.directory}`, error).message;
+    }
+    if (this.#space && isDiskLow(this.#space)) this.#onLow(lowFailure(this.#space));
+  }
+}
+
+function lowFailure({ path, freeBytes, keepFreeBytes }: DiskSpace): PullFailure {
+  const room = `${formatByteSize(freeBytes)} are free on the file system of ${path}`;
+  return new PullFailure('disk', `${room}, ${formatByteSize(keepFreeBytes)} are to be kept free`);
+}

@@ -1,0 +1,34 @@
+import { type Backoff, backoffDelay } from '../base/backoff.ts';
+import type { PullFailureKind } from '../runtimes/pull-failure.ts';
+
+/** What becomes of an image after a failed attempt. */
+export type RetryPlan = {
+  readonly state: 'failed' | 'waiting' | 'skipped';
+  /** Milliseconds until the next attempt; null: none until something changes. */
+  readonly delay: number | null;
+  /** Milliseconds for which nothing is asked of the registry. */
+  readonly registryPause: number;
+};
+
+/** How long a registry that says "too many requests" is left alone on average, at least, in milliseconds. */
+const rateLimitPause = 30_000;
+
+/** Another attempt alone does not mend it: it waits for new credentials, a new list or the next resync. */
+export function waitsForChange(kind: PullFailureKind): boolean {
+  return kind === 'auth' || kind === 'not-found' || kind === 'platform' || kind === 'bad-reference';
+}
+
+/** It is the node that fails and not the image; the image goes on at once when the node is well again. */
+export function waitsForNode(kind: PullFailureKind): boolean {
+  return kind === 'runtime' || kind === 'disk';
+}
+
+/** Plans what follows the failure of an image's `attempts`-th attempt. */
+export function planRetry(kind: PullFailureKind, attempts: number, backoff: Backoff): RetryPlan {
+  const delay = backoffDelay(backoff, attempts);
+  return {
+    state: kind === 'platform' ? 'skipped' : waitsForNode(kind) ? 'waiting' : 'failed',
+    delay: waitsForChange(kind) ? null : delay,
+    registryPause: kind === 'rate-limited' ? Math.max(delay, rateLimitPause * (0.5 + Math.random())) : 0,
+  };
+}
