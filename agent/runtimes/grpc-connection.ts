@@ -89,6 +89,10 @@ function managed(session: ClientHttp2Session) {
 
 function connectFailure(tried: string, error: unknown): Failure {
   const code = error instanceof Error && 'code' in error ? error.code : undefined;
+  if (code === 'EINVAL') {
+    const problem = 'its path is too long for a socket (107 bytes)';
+    return new Failure({ tried, problem, advice: 'use a shorter path, for example of a link', cause: error });
+  }
   if (code === 'ECONNREFUSED' || code === 'ENOTSOCK') {
     const problem = 'nothing listens there';
     return new Failure({

@@ -11,15 +11,22 @@ export type Action = {
 const deleted = 'team-a/web';
 const removed = 'team-a/hello';
 
+/** A line for each action: what to type after `prefix`, and what it means. */
+export function actionList(prefix: string): string {
+  const width = Math.max(...Object.keys(actions).map(name => name.length));
+  return Object.entries(actions)
+    .map(([name, { meaning }]) => `${prefix}${name.padEnd(width)}   ${meaning}`)
+    .join('\n');
+}
+
 /** What `npm run try -- NAME` can do, in the order in which it is worth trying. */
 export const actions: Readonly<Record<string, Action>> = {
   'rotate-password': {
-    meaning:
-      'a new password for team-b, in the registry and in the Secret; the old one is refused from then on',
+    meaning: 'a new password for team-b, in the registry and in the Secret',
     async run({ node, writeSecret }) {
       await node.registry.setPassword('team-b', newPassword());
       await writeSecret('team-b');
-      return "team-b has a new password in the registry and in its Secret. Look at the node's docker configs.";
+      return 'team-b has a new password in the registry and in its Secret; the old one is refused from now on.';
     },
   },
   'add-image': {
@@ -39,7 +46,7 @@ export const actions: Readonly<Record<string, Action>> = {
     },
   },
   'delete-image': {
-    meaning: `deletes ${deleted} from the node behind the agent's back, as a garbage collection does`,
+    meaning: `deletes ${deleted} from the node behind the agent's back`,
     async run({ node: { containerd } }) {
       const lines = (await containerd.ctr('images', 'ls')).trim().split('\n');
       const digest = lines.find(line => line.includes(`/${deleted}:`))?.match(/sha256:[0-9a-f]{64}/)?.[0];
@@ -50,14 +57,14 @@ export const actions: Readonly<Record<string, Action>> = {
     },
   },
   'break-secret': {
-    meaning: 'writes something that is no JSON into the Secret team-a',
+    meaning: 'something that is no JSON in the Secret team-a',
     async run({ node }) {
       await node.updateSecret('team-a', { '.dockerconfigjson': '{"auths": {' });
       return 'The Secret team-a is broken; what the agent wrote from it before stays on the node.';
     },
   },
   'mend-secret': {
-    meaning: 'writes the good content again',
+    meaning: 'the good content in it again',
     async run({ writeSecret }) {
       await writeSecret('team-a');
       return 'The Secret team-a is good again.';

@@ -21,6 +21,7 @@ export async function serveControl(
   handle: ControlHandler,
 ): Promise<{ close(): Promise<void> }> {
   const server = http.createServer(async (request, response) => {
+    if (request.method === 'GET') return void response.end(String(process.pid));
     try {
       const words = JSON.parse(await text(request)) as string[];
       response.end(await handle(words));
@@ -29,10 +30,13 @@ export async function serveControl(
     }
   });
   server.listen({ path: socketName(directory) });
-  await once(server, 'listening').catch((cause: NodeJS.ErrnoException) => {
+  await once(server, 'listening').catch(async (cause: NodeJS.ErrnoException) => {
     if (cause.code !== 'EADDRINUSE') throw cause;
+    const pid = await call(directory, 'GET', '');
     throw new SandboxRunningError(
-      `A sandbox is running in ${directory}: stop it with Ctrl-C in its terminal, or use it from here.`,
+      `A sandbox is running in ${directory} already (process ${pid}).
+Stop it with Ctrl-C in its terminal or with kill ${pid}; or use it from here, with npm run try.`,
+      { cause },
     );
   });
   return {
@@ -46,8 +50,12 @@ export async function serveControl(
 
 /** Sends a command to the running sandbox of this directory and returns its answer; rejects if there is no sandbox. */
 export async function sendControl(directory: string, words: readonly string[]): Promise<string> {
-  const request = http.request({ socketPath: socketName(directory), method: 'POST' });
-  request.end(JSON.stringify(words));
+  return await call(directory, 'POST', JSON.stringify(words));
+}
+
+async function call(directory: string, method: 'GET' | 'POST', body: string): Promise<string> {
+  const request = http.request({ socketPath: socketName(directory), method });
+  request.end(body);
   const [response] = (await once(request, 'response').catch(cause => {
     throw new Error(`No sandbox is running in ${directory}: start it with npm start.`, { cause });
   })) as [http.IncomingMessage];

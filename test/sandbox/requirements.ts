@@ -14,7 +14,7 @@ export type Requirement = {
 export const sandboxRequirements: readonly Requirement[] = [
   { program: 'containerd', debianPackage: 'containerd', purpose: "the node's container runtime" },
   { program: 'ctr', debianPackage: 'containerd', purpose: 'looking into containerd' },
-  { program: 'runc', debianPackage: 'runc', purpose: 'what containerd is made to run containers with' },
+  { program: 'runc', debianPackage: 'runc', purpose: 'running containers' },
   { program: 'docker-registry', debianPackage: 'docker-registry', purpose: 'the registry to pull from' },
   { program: 'openssl', debianPackage: 'openssl', purpose: "the certificate of the registry's tokens" },
   { program: 'setpriv', debianPackage: 'util-linux', purpose: 'ending programs with the sandbox' },

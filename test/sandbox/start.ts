@@ -1,43 +1,48 @@
-import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { actions } from './actions.ts';
 import { runAgentInForeground } from './agent-program.ts';
 import { serveControl } from './control.ts';
 import { type Demonstration, startDemonstration } from './demonstration.ts';
+import { invitation } from './invitation.ts';
 import { freePort } from './link.ts';
 import { ensureRequirements, sandboxRequirements } from './requirements.ts';
+import { sandboxDirectory } from './sandbox-directory.ts';
 
-// `npm start`: a sandbox node in .sandbox and the agent on it, until Ctrl-C. Arguments go to the agent.
-
-const project = join(import.meta.dirname, '../..');
-const directory = join(project, '.sandbox');
+// `npm start`: a sandbox node in SANDBOX_DIR or .sandbox, and the agent on it until Ctrl-C. Arguments go to the agent.
 
 async function main(agentArgs: readonly string[]): Promise<number> {
   const interruption = watchForInterruption();
   await ensureRequirements(sandboxRequirements);
 
   let demonstration: Demonstration | undefined;
-  const control = await serveControl(directory, async ([name = '']) => {
+  const control = await serveControl(sandboxDirectory, async ([name = '']) => {
     if (demonstration === undefined) throw new Error('The sandbox is still starting.');
     const action = actions[name];
     if (action === undefined) throw new Error(`The sandbox cannot ${name}.`);
     return await action.run(demonstration);
   });
   try {
-    console.log(`\nA node made of real parts, in ${directory}`);
-    demonstration = await startDemonstration(directory, stepReporter(), interruption.signal);
+    console.log(`\nA node made of real parts, in ${sandboxDirectory}`);
+    demonstration = await startDemonstration(sandboxDirectory, stepReporter(), interruption.signal);
     const listen = listenFlag(agentArgs) ?? `127.0.0.1:${await freePort(9797)}`;
-    console.log(invitation(listen));
+    if (!agentArgs.includes('--once')) console.log(invitation(listen));
+    else console.log();
     interruption.signal.throwIfAborted();
 
-    const agent = runAgentInForeground(project, demonstration.node, ['--listen', listen, ...agentArgs]);
+    const agent = runAgentInForeground(demonstration.node, ['--listen', listen, ...agentArgs]);
     interruption.forwardTo(agent.kill);
-    return await agent.ended;
+    return exitStatus(await agent.ended);
   } finally {
     await demonstration?.node.stop();
     await control.close();
     console.log('The sandbox is stopped: nothing of it is running or mounted any more.');
   }
+}
+
+function exitStatus(ended: number | NodeJS.Signals): number {
+  if (typeof ended === 'number') return ended;
+  console.log(`The agent was ended by ${ended}.`);
+  return 1;
 }
 
 type Interruption = {
@@ -49,8 +54,10 @@ type Interruption = {
 
 function watchForInterruption(): Interruption {
   const abort = new AbortController();
-  let handle = (signal: NodeJS.Signals) => abort.abort(new Error(`interrupted by ${signal}`));
-  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, signal => handle(signal));
+  let handle = (signal: NodeJS.Signals) => abort.abort(new Error(`Interrupted by ${signal}.`));
+  for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, signal => handle(signal));
+  // The terminal was closed: an end like any other, but for the agent SIGHUP is none that it prepares for.
+  process.on('SIGHUP', () => handle('SIGTERM'));
   return {
     signal: abort.signal,
     forwardTo(kill) {
@@ -72,26 +79,6 @@ function listenFlag(args: readonly string[]): string | undefined {
   const options = { listen: { type: 'string' } } as const;
   const { listen } = parseArgs({ args: [...args], options, strict: false }).values;
   return typeof listen === 'string' ? listen : undefined;
-}
-
-function invitation(listen: string): string {
-  const tries = Object.entries(actions).map(([name, { meaning }]) => row(`npm run try -- ${name}`, meaning));
-  const ctr = 'ctr -a .sandbox/node/run/containerd/containerd.sock -n k8s.io images ls -q';
-  return `
-The agent runs now. To try from a second terminal, in ${project}:
-
-${tries.join('\n')}
-
-${row(`curl http://${listen}/status`, 'what the agent has and lacks; / is a page, /readyz, /metrics')}
-${row('cat .sandbox/node/var/lib/kubelet/config.json', 'what the kubelet would read')}
-${row(ctr, "the images in the node's containerd")}
-
-Ctrl-C stops everything.
-`;
-}
-
-function row(command: string, meaning: string): string {
-  return `  ${command.padEnd(48)} ${meaning}`;
 }
 
 main(process.argv.slice(2)).then(

@@ -1,0 +1,213 @@
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import { pino } from 'pino';
+import { type Config, parseConfig } from '../../agent/config.ts';
+import { readKeyring } from '../../agent/credentials/keyring.ts';
+import { ImageFlow } from '../../agent/images/image-flow.ts';
+import type { ImageState } from '../../agent/images/image-state.ts';
+import { cleanUp } from '../sandbox/cleanup.ts';
+import { dockerConfigJson } from '../sandbox/docker-config.ts';
+import { publishImage } from '../sandbox/images.ts';
+import type { SandboxNode } from '../sandbox/sandbox-node.ts';
+import { temporaryNode } from '../sandbox/temporary.ts';
+import { waitUntil } from '../sandbox/wait-until.ts';
+
+const limits = { timeout: 60_000 };
+
+function startNode(t: TestContext): Promise<SandboxNode> {
+  return temporaryNode(t, {
+    users: [
+      { name: 'team-a', password: 'a-word', repositories: ['team-a/'] },
+      { name: 'team-b', password: 'b-word', repositories: ['*'] },
+    ],
+  });
+}
+
+function configOf(images: readonly unknown[], pulls: object = {}, keepFree: string | number = 1): Config {
+  const parsed = parseConfig(
+    JSON.stringify({
+      images,
+      pulls: { retry: { initial: '100ms', max: '300ms' }, ...pulls },
+      disk: { keepFree },
+    }),
+  );
+  assert.ok(parsed.ok, JSON.stringify(parsed));
+  return parsed.config;
+}
+
+/** A flow that runs on the node until the test ends. */
+function startFlow(t: TestContext, node: SandboxNode, runtime = 'auto') {
+  const changes: ImageState[] = [];
+  const flow = new ImageFlow({
+    runtime,
+    hostRoot: node.hostRoot,
+    node: { arch: 'amd64', os: 'linux', nodeName: 'n' },
+    onImage: image => changes.push(image),
+    log: pino({ enabled: false }),
+  });
+  const stop = new AbortController();
+  const running = flow.run(stop.signal);
+  cleanUp(t, async () => {
+    stop.abort();
+    await running;
+  });
+  const login = (password = 'a-word', user = 'team-a') =>
+    flow.setKeyring(readKeyring(dockerConfigJson({ registry: node.registry.host, user, password })));
+  const image = (number = 0) => flow.state.images[number];
+  const until = (what: string, condition: () => boolean, timeoutMs = 15_000) =>
+    waitUntil(condition, { what, timeoutMs }).catch(cause => {
+      throw new Error(JSON.stringify(flow.state), { cause });
+    });
+  return { flow, changes, login, image, until };
+}
+
+test('images are pulled with the credential that matches, and told to be there', limits, async t => {
+  const node = await startNode(t);
+  const api = await publishImage(node.registry, {
+    repository: 'team-a/api',
+    tag: 'v1',
+    layers: [1_000, 30_000],
+  });
+  const bill = await publishImage(node.registry, { repository: 'team-b/bill', tag: 'v1', layers: [1_000] });
+  const { flow, login, image, until } = startFlow(t, node);
+  flow.setConfig(configOf([api.reference, bill.reference]));
+  await until('the connection', () => flow.state.runtime.state === 'connected');
+  assert.deepEqual([image()?.state, image()?.attempts], ['waiting', 0], 'not before there are credentials');
+  login();
+  await until('team-a', () => image(0)?.state === 'present');
+  await until('team-b', () => image(1)?.failure?.kind === 'auth');
+  assert.match(image(1)?.failure?.message ?? '', /insufficient_scope|denied/);
+  assert.ok((image(0)?.bytesTotal ?? 0) >= api.bytes);
+  assert.equal(image(0)?.bytesDone, image(0)?.bytesTotal);
+  login('b-word', 'team-b');
+  await until('team-b with the right credential', () => image(1)?.state === 'present', 3_000);
+  assert.match(await node.containerd.ctr('images', 'ls', '-q'), /team-b\/bill:v1/);
+});
+
+test('what is there needs no registry, and what was deleted comes back', limits, async t => {
+  const node = await startNode(t);
+  const api = await publishImage(node.registry, { repository: 'team-a/api', tag: 'v1', layers: [1_000] });
+  const first = startFlow(t, node);
+  first.flow.setConfig(configOf([api.reference], { resync: '1s' }));
+  first.login();
+  await first.until('the image', () => first.image()?.state === 'present');
+  await node.containerd.ctr('images', 'rm', api.reference);
+  await first.until('it to be missed', () =>
+    first.changes.some(({ state, warm }) => state === 'waiting' && !warm),
+  );
+  await first.until('it to be back', () => first.image()?.state === 'present');
+
+  await node.registry.stop();
+  const second = startFlow(t, node);
+  second.flow.setConfig(configOf([api.reference]));
+  second.login();
+  await second.until('the image', () => second.image()?.state === 'present');
+  assert.equal(second.image()?.attempts, 0);
+});
+
+test('progress grows and ends at the total', limits, async t => {
+  const node = await startNode(t);
+  const big = await publishImage(node.registry, {
+    repository: 'team-a/big',
+    tag: 'v1',
+    layers: [9_000_000, 3_000_000],
+  });
+  await node.registry.limit(4_000_000);
+  const { flow, login, image, changes, until } = startFlow(t, node);
+  flow.setConfig(configOf([big.reference]));
+  login();
+  await until('the image', () => image()?.state === 'present', 30_000);
+  const done = changes.filter(({ bytesTotal }) => bytesTotal !== null).map(({ bytesDone }) => bytesDone);
+  assert.deepEqual(
+    done,
+    done.toSorted((a, b) => a - b),
+  );
+  assert.ok(new Set(done).size >= 3, `${done}`);
+  assert.ok((done.at(-1) ?? 0) >= big.bytes);
+  assert.equal(done.at(-1), image()?.bytesTotal);
+});
+
+test('a containerd that is killed in mid-pull is waited for, and the pull goes on', limits, async t => {
+  const node = await startNode(t);
+  const big = await publishImage(node.registry, { repository: 'team-a/big', tag: 'v1', layers: [8_000_000] });
+  await node.registry.limit(2_000_000);
+  const { flow, login, image, until } = startFlow(t, node);
+  flow.setConfig(configOf([big.reference]));
+  login();
+  await until('some bytes', () => (image()?.bytesDone ?? 0) > 1_000_000);
+  await node.containerd.kill('SIGKILL');
+  await until('the loss', () => flow.state.runtime.state === 'unavailable' && image()?.state === 'waiting');
+  assert.equal(image()?.failure?.kind, 'runtime');
+  await node.registry.limit(undefined);
+  await node.containerd.start();
+  await until('the image', () => image()?.state === 'present');
+  assert.equal(flow.state.runtime.state, 'connected');
+});
+
+test('a containerd that is not there yet is waited for', limits, async t => {
+  const node = await startNode(t);
+  const api = await publishImage(node.registry, { repository: 'team-a/api', tag: 'v1', layers: [1_000] });
+  await node.containerd.stop();
+  const { flow, login, image, until } = startFlow(t, node);
+  flow.setConfig(configOf([api.reference]));
+  login();
+  await until('the complaint', () => /container runtime/.test(flow.state.runtime.problem ?? ''));
+  assert.equal(image()?.state, 'waiting');
+  await node.containerd.start();
+  await until('the image', () => image()?.state === 'present');
+});
+
+test(
+  'with too little room on the disk nothing starts, and it goes on when there is enough',
+  limits,
+  async t => {
+    const node = await startNode(t);
+    const api = await publishImage(node.registry, { repository: 'team-a/api', tag: 'v1', layers: [1_000] });
+    const { flow, login, image, changes, until } = startFlow(t, node);
+    flow.setConfig(configOf([api.reference], {}, '1000Ti'));
+    login();
+    await until('the measure', () => flow.state.disk !== null && flow.state.runtime.state === 'connected');
+    assert.ok(!changes.some(({ state }) => state === 'pulling'));
+    flow.setConfig(configOf([api.reference]));
+    await until('the image', () => image()?.state === 'present');
+  },
+);
+
+test('what left the list is no longer pulled, and what came onto it is', limits, async t => {
+  const node = await startNode(t);
+  const big = await publishImage(node.registry, { repository: 'team-a/big', tag: 'v1', layers: [5_000_000] });
+  const api = await publishImage(node.registry, { repository: 'team-a/api', tag: 'v1', layers: [1_000] });
+  await node.registry.limit(0);
+  const { flow, login, image, until } = startFlow(t, node);
+  flow.setConfig(configOf([big.reference], { concurrency: 1 }));
+  login();
+  await until('the pull', () => image()?.state === 'pulling');
+  flow.setConfig(configOf([api.reference], { concurrency: 1 }));
+  await node.registry.limit(undefined);
+  await until(
+    'the other image',
+    () => image()?.wanted.image === api.reference && image()?.state === 'present',
+  );
+  assert.doesNotMatch(await node.containerd.ctr('images', 'ls', '-q'), /team-a\/big/);
+});
+
+test('a pull that takes too long is a timeout, and is tried again', limits, async t => {
+  const node = await startNode(t);
+  const api = await publishImage(node.registry, { repository: 'team-a/api', tag: 'v1', layers: [1_000_000] });
+  await node.registry.limit(0);
+  const { flow, login, image, changes, until } = startFlow(t, node);
+  flow.setConfig(configOf([api.reference], { timeout: '1s' }));
+  login();
+  await until('the timeout', () => changes.some(({ failure }) => failure?.kind === 'timeout'));
+  await node.registry.limit(undefined);
+  await until('the image', () => image()?.state === 'present');
+});
+
+test('with the runtime none, nothing is pulled and nothing is wrong', limits, async t => {
+  const node = await startNode(t);
+  const { flow, login, until } = startFlow(t, node, 'none');
+  flow.setConfig(configOf(['team-a/api:v1']));
+  login();
+  await until('the state', () => flow.state.runtime.state === 'none');
+  assert.equal(flow.state.images[0]?.state, 'waiting');
+});

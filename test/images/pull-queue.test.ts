@@ -1,0 +1,304 @@
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import fc from 'fast-check';
+import { PullQueue } from '../../agent/images/pull-queue.ts';
+import { planImages, type WantedImage } from '../../agent/images/wanted-images.ts';
+import { PullFailure, type PullFailureKind } from '../../agent/runtimes/pull-failure.ts';
+import { cleanUp } from '../sandbox/cleanup.ts';
+import { waitUntil } from '../sandbox/wait-until.ts';
+
+const limits = { timeout: 10_000 };
+
+function list(...images: readonly (string | { image: string; priority?: number })[]): readonly WantedImage[] {
+  const settings = images.map(image => (typeof image === 'string' ? { image } : image));
+  return planImages(settings, { arch: 'amd64', os: 'linux', nodeName: 'n' }).wanted;
+}
+
+type Pull = {
+  readonly image: string;
+  readonly end: (kind?: PullFailureKind) => void;
+  readonly signal: AbortSignal;
+};
+
+/** A queue whose pulls end when the test says so. */
+function startQueue(
+  t: TestContext,
+  bounds = { concurrency: 2, perRegistry: 2, retry: { initial: 1, max: 1 } },
+) {
+  const pulls: Pull[] = [];
+  const queue = new PullQueue({
+    limits: () => bounds,
+    onChange: () => {},
+    pull: (wanted, signal) =>
+      new Promise((resolve, reject) => {
+        const end = (kind?: PullFailureKind) => {
+          pulls.splice(pulls.indexOf(pull), 1);
+          if (kind) reject(new PullFailure(kind, 'no'));
+          else resolve();
+        };
+        const pull = { image: wanted.image, end, signal };
+        pulls.push(pull);
+      }),
+  });
+  cleanUp(t, async () => {
+    const stopped = queue.stop();
+    while (pulls.length > 0) pulls[0]?.end();
+    await stopped;
+  });
+  const names = () => pulls.map(({ image }) => image);
+  const end = (image: string, kind?: PullFailureKind) => pulls.find(pull => pull.image === image)?.end(kind);
+  const state = (image: string) => queue.images.find(({ wanted }) => wanted.image === image);
+  const until = (what: string, condition: () => boolean) =>
+    waitUntil(condition, { what, timeoutMs: 3_000, intervalMs: 1 });
+  return { queue, pulls, names, end, state, until, bounds };
+}
+
+test(
+  'the highest priority is pulled first, then the order of the list, within the limits',
+  limits,
+  async t => {
+    const { queue, names, end, until } = startQueue(t);
+    queue.setList(list('a:1', 'b:1', { image: 'c:1', priority: 1 }, 'd:1'));
+    assert.deepEqual(names(), [], 'not before it is known what is there');
+    queue.setPresent(new Set(['docker.io/library/b:1']));
+    assert.deepEqual(names(), [], 'not before the queue is open');
+    queue.open();
+    assert.deepEqual(names(), ['c:1', 'a:1']);
+    end('c:1');
+    await until('the next', () => names().includes('d:1'));
+    assert.deepEqual(
+      queue.images.map(({ state }) => state),
+      ['present', 'pulling', 'present', 'pulling'],
+    );
+  },
+);
+
+test('the limit of one registry holds up no other one', limits, async t => {
+  const { queue, names } = startQueue(t, { concurrency: 3, perRegistry: 1, retry: { initial: 1, max: 1 } });
+  queue.setList(list('x.io/a:1', 'x.io/b:1', 'y.io/a:1', 'z.io/a:1'));
+  queue.setPresent(new Set());
+  queue.open();
+  assert.deepEqual(names(), ['x.io/a:1', 'y.io/a:1', 'z.io/a:1']);
+});
+
+test('never more than the limits run, whatever fails and while the limits change', limits, async () => {
+  const action = fc.record({
+    end: fc.nat(9),
+    kind: fc.constantFrom(
+      undefined,
+      'auth',
+      'unknown',
+      'rate-limited',
+      'runtime',
+      'not-found',
+      'stalled',
+    ) as fc.Arbitrary<PullFailureKind | undefined>,
+    concurrency: fc.integer({ min: 1, max: 4 }),
+    perRegistry: fc.integer({ min: 1, max: 3 }),
+    drop: fc.boolean(),
+  });
+  await fc.assert(
+    fc.asyncProperty(fc.array(action, { maxLength: 15 }), async actions => {
+      const all = ['x.io/a:1', 'x.io/b:1', 'y.io/a:1', 'y.io/b', 'z.io/a:1', 'z.io/b:1'];
+      const bounds = { concurrency: 2, perRegistry: 1, retry: { initial: 1, max: 1 } };
+      const running = new Map<() => void, string>();
+      const tooMany: string[] = [];
+      const queue = new PullQueue({
+        limits: () => bounds,
+        onChange: () => {},
+        pull: wanted =>
+          new Promise<void>((resolve, reject) => {
+            const { registry } = wanted.reference;
+            const others = [...running.values()].filter(host => host === registry).length;
+            // Noted, because an error thrown here would only look like a failed pull.
+            if (running.size >= bounds.concurrency || others >= bounds.perRegistry) tooMany.push(registry);
+            const end = () => {
+              running.delete(end);
+              const kind = kinds.shift();
+              if (kind) reject(new PullFailure(kind, 'no'));
+              else resolve();
+            };
+            running.set(end, registry);
+          }),
+      });
+      const kinds: (PullFailureKind | undefined)[] = [];
+      queue.setList(list(...all));
+      queue.setPresent(new Set());
+      queue.open();
+      for (const { end, kind, drop, ...change } of actions) {
+        Object.assign(bounds, change);
+        kinds.push(kind);
+        [...running.keys()][end % Math.max(1, running.size)]?.();
+        queue.setList(list(...(drop ? all.slice(2) : all)));
+        queue.setPresent(new Set());
+        queue.credentialsChanged();
+        await new Promise(resolve => setImmediate(resolve));
+      }
+      const stopped = queue.stop();
+      for (const end of [...running.keys()]) end();
+      await stopped;
+      assert.deepEqual(tooMany, []);
+      assert.equal(queue.busy, false);
+    }),
+    { numRuns: 200 },
+  );
+});
+
+test(
+  'a failure for want of credentials waits for them, and goes again at once when they come',
+  limits,
+  async t => {
+    const { queue, names, end, state, until } = startQueue(t);
+    queue.setList(list('a:1', 'b:1', 'c:1'));
+    queue.setPresent(new Set());
+    queue.open();
+    end('a:1', 'auth');
+    await until('the failure', () => state('a:1')?.state === 'failed');
+    assert.equal(state('a:1')?.nextAttemptAt, null);
+    assert.deepEqual(names(), ['b:1', 'c:1'], 'the others go on');
+    end('b:1');
+    await until('b', () => state('b:1')?.state === 'present');
+    assert.deepEqual(names(), ['c:1'], 'and it alone waits');
+    queue.credentialsChanged();
+    assert.deepEqual(names(), ['c:1', 'a:1']);
+    assert.equal(state('a:1')?.attempts, 2);
+  },
+);
+
+test('what fails otherwise is tried again by itself, until it is there', limits, async t => {
+  const { queue, end, state, until } = startQueue(t);
+  queue.setList(list('a:1'));
+  queue.setPresent(new Set());
+  queue.open();
+  for (let attempt = 1; attempt <= 5; attempt++) {
+    await until('the attempt', () => state('a:1')?.state === 'pulling' && state('a:1')?.attempts === attempt);
+    end('a:1', 'unreachable');
+  }
+  await until('the last attempt', () => state('a:1')?.attempts === 6);
+  end('a:1');
+  await until('the image', () => state('a:1')?.state === 'present');
+  assert.equal(state('a:1')?.failure, null);
+});
+
+test('a registry that asks to be left alone is, and gives its slot to others', limits, async t => {
+  const { queue, names, end, state, until } = startQueue(t, {
+    concurrency: 1,
+    perRegistry: 1,
+    retry: { initial: 1, max: 1 },
+  });
+  queue.setList(list('x.io/a:1', 'x.io/b:1', 'y.io/a:1'));
+  queue.setPresent(new Set());
+  queue.open();
+  end('x.io/a:1', 'rate-limited');
+  await until('the other registry', () => names().includes('y.io/a:1'));
+  end('y.io/a:1');
+  await until('the other image', () => state('y.io/a:1')?.state === 'present');
+  assert.deepEqual(names(), []);
+  assert.ok((state('x.io/a:1')?.nextAttemptAt?.getTime() ?? 0) > Date.now() + 10_000);
+});
+
+test('what leaves the list is cancelled, and holds its slot until it has ended', limits, async t => {
+  const { queue, pulls, names, until } = startQueue(t, {
+    concurrency: 1,
+    perRegistry: 1,
+    retry: { initial: 1, max: 1 },
+  });
+  queue.setList(list('a:1', 'b:1'));
+  queue.setPresent(new Set());
+  queue.open();
+  const [first] = pulls;
+  queue.setList(list('b:1'));
+  queue.setPresent(new Set());
+  assert.equal(first?.signal.aborted, true);
+  assert.deepEqual(names(), ['a:1']);
+  first?.end('unknown');
+  await until('the next', () => names().includes('b:1'));
+  assert.deepEqual(
+    queue.images.map(({ wanted }) => wanted.image),
+    ['b:1'],
+  );
+});
+
+test('an image that is gone from the node is pulled again', limits, async t => {
+  const { queue, names, state } = startQueue(t);
+  const present = new Set(['docker.io/library/a:1']);
+  queue.setList(list('a:1'));
+  queue.setPresent(present);
+  queue.open();
+  assert.equal(state('a:1')?.state, 'present');
+  assert.deepEqual(names(), []);
+  queue.setPresent(new Set());
+  assert.deepEqual(names(), ['a:1']);
+  assert.equal(state('a:1')?.warm, false);
+});
+
+test(
+  'with the policy Always the registry is asked once and at every resync, and the image stays warm',
+  limits,
+  async t => {
+    const { queue, names, end, state, until } = startQueue(t);
+    const present = new Set(['docker.io/library/a:latest']);
+    queue.setList(list('a'));
+    queue.setPresent(present);
+    queue.open();
+    assert.deepEqual(names(), ['a']);
+    assert.equal(state('a')?.warm, false, 'what is there may be old');
+    end('a');
+    await until('the answer', () => state('a')?.state === 'present');
+    queue.setPresent(present);
+    assert.deepEqual(names(), []);
+    queue.resync();
+    queue.setPresent(present);
+    assert.deepEqual(names(), ['a']);
+    assert.equal(state('a')?.warm, true);
+    end('a', 'unreachable');
+    await until('the failure', () => state('a')?.failure !== null);
+    assert.equal(state('a')?.warm, true);
+  },
+);
+
+test('when the runtime is lost everything waits, and goes on at once when it is back', limits, async t => {
+  const { queue, pulls, names, state, until } = startQueue(t, {
+    concurrency: 2,
+    perRegistry: 2,
+    retry: { initial: 60_000, max: 60_000 },
+  });
+  queue.setList(list('a:1', 'b:1', 'c:1'));
+  queue.setPresent(new Set());
+  queue.open();
+  queue.close(new PullFailure('runtime', 'gone'));
+  for (const pull of [...pulls]) pull.end('unknown');
+  await until('the wait', () => queue.images.every(image => image.state === 'waiting'));
+  assert.deepEqual([names(), state('a:1')?.failure?.kind], [[], 'runtime']);
+  queue.open();
+  assert.deepEqual(names(), ['a:1', 'b:1']);
+});
+
+test('progress never goes back, and a pull of which no byte comes any more is stalled', limits, async t => {
+  const { queue, pulls, state, until } = startQueue(t);
+  queue.setList(list('a:1'));
+  queue.setPresent(new Set());
+  queue.open();
+  const name = 'docker.io/library/a:1';
+  queue.setProgress(new Map([[name, { bytesDone: 50, bytesTotal: 100 }]]));
+  queue.setProgress(new Map([[name, { bytesDone: 40, bytesTotal: 100 }]]));
+  assert.equal(state('a:1')?.bytesDone, 50);
+  queue.failStalled(60_000);
+  assert.equal(pulls[0]?.signal.aborted, false);
+  await until('some time to pass', () => Date.now() > (state('a:1')?.startedAt?.getTime() ?? 0) + 5);
+  queue.failStalled(1);
+  assert.equal(pulls[0]?.signal.aborted, true);
+  pulls[0]?.end('unknown');
+  await until('the failure', () => state('a:1')?.failure?.kind === 'stalled');
+});
+
+test('a pull that has all its bytes is being unpacked, and no stall', limits, async t => {
+  const { queue, pulls, state, until } = startQueue(t);
+  queue.setList(list('a:1'));
+  queue.setPresent(new Set());
+  queue.open();
+  queue.setProgress(new Map([['docker.io/library/a:1', { bytesDone: 100, bytesTotal: 100 }]]));
+  await until('some time to pass', () => Date.now() > (state('a:1')?.startedAt?.getTime() ?? 0) + 5);
+  queue.failStalled(1);
+  assert.equal(pulls[0]?.signal.aborted, false);
+});
