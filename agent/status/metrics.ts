@@ -91,10 +91,8 @@ export class Metrics {
   }
 
   #gauge(name: string, help: string, value: (status: Status) => number | null): void {
-    this.#labelled(name, help, [], status => {
-      const number = value(status);
-      return number === null ? [] : [[{}, number]];
-    });
+    // Prometheus' own way to say that a number is not known.
+    this.#labelled(name, help, [], status => [[{}, value(status) ?? Number.NaN]]);
   }
 
   /** A gauge whose values are taken from the status whenever somebody asks. */

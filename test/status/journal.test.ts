@@ -1,0 +1,62 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { pino } from 'pino';
+import { Journal } from '../../agent/status/journal.ts';
+import { Metrics } from '../../agent/status/metrics.ts';
+import { toStatus } from '../../agent/status/status.ts';
+import { board, imageState, targetState } from './boards.ts';
+
+function record() {
+  const lines: { level: number; msg: string }[] = [];
+  const log = pino({ level: 'info' }, { write: line => lines.push(JSON.parse(line)) });
+  const journal = new Journal(log, new Metrics(() => toStatus(board())));
+  const said = () => lines.splice(0).map(({ msg }) => msg);
+  return { journal, said };
+}
+
+test('what stays as it is is said once, and what changes is said again', () => {
+  const { journal, said } = record();
+  const credentials = (change: Parameters<typeof board>[0] = {}) => {
+    const { credentials: state } = board(change);
+    if (state) journal.credentials(state);
+  };
+  credentials();
+  assert.deepEqual(said(), ['secret read', 'credentials are current']);
+  credentials();
+  assert.deepEqual(said(), []);
+  const failed = targetState({ state: 'failed', problem: 'writing it: no' });
+  credentials({ targets: [failed] });
+  credentials({ targets: [failed] });
+  assert.deepEqual(said(), ['writing it: no']);
+  credentials({ targets: [targetState({ written: true })] });
+  assert.deepEqual(said(), ['credentials written']);
+  credentials({ sources: [] });
+  assert.deepEqual(said(), ['secret is gone, its entries are revoked']);
+});
+
+test('an image is told when it is pulled, fails, is there and is gone, and its progress is not', () => {
+  const { journal, said } = record();
+  const image = (change: Parameters<typeof imageState>[1]) => journal.image(imageState('a:1', change));
+  image({ state: 'pulling' });
+  image({ state: 'pulling', bytesDone: 5 });
+  image({ state: 'failed', failure: { kind: 'auth', message: 'denied' } });
+  image({ state: 'pulling', failure: { kind: 'auth', message: 'denied' } });
+  image({ state: 'present', bytesTotal: 1_000, durationMs: 100 });
+  image({ state: 'waiting' });
+  assert.deepEqual(said(), [
+    'pulling',
+    'denied (not tried again until something changes)',
+    'pulling',
+    'pulled 1.0 kB in 100ms',
+    'is gone from the node',
+  ]);
+});
+
+test('the problems of a config are told each, and that it is mended', () => {
+  const { journal, said } = record();
+  journal.config({ config: undefined, problems: ['config.yaml:1:1: no', 'config.yaml:2:1: no'] });
+  assert.equal(said().length, 2);
+  const { config } = board();
+  if (config) journal.config(config);
+  assert.deepEqual(said(), ['config read']);
+});

@@ -1,0 +1,78 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { findNotes, findReasons } from '../../agent/status/readiness.ts';
+import { board, imageState, targetState } from './boards.ts';
+
+test('a node is ready when all was read, every target is current and every required image is there', () => {
+  assert.deepEqual(findReasons(board()), []);
+  assert.deepEqual(
+    findReasons(board({ images: { images: [imageState('a:1', { state: 'present', warm: true })] } })),
+    [],
+  );
+});
+
+test('it is not ready before everything was looked at', () => {
+  const fresh = board({ board: { config: undefined, credentials: undefined } });
+  assert.deepEqual(findReasons(fresh), ['the config was not read yet', 'the secrets were not read yet']);
+});
+
+test('a broken Secret, a failed target and a missing image are reasons; each says what is wrong', () => {
+  const sources = [
+    { name: 'team-a', state: 'kept', entries: [], problems: ['it is not JSON'] },
+    { name: 'team-b', state: 'invalid', entries: [], problems: ['it is a list'] },
+  ] as const;
+  const targets = [
+    targetState({ state: 'failed', problem: 'writing it: no' }),
+    targetState({ state: 'refused', problem: 'it is a link' }),
+  ];
+  const images = [
+    imageState('a:1', { state: 'pulling' }),
+    imageState('b:1', { state: 'failed', failure: { kind: 'auth', message: 'denied' } }),
+    imageState('c:1', { state: 'skipped', failure: { kind: 'platform', message: 'no platform' } }),
+  ];
+  const unusable = [{ image: 'A b', required: true, problem: 'it has a space in it' }];
+  assert.deepEqual(findReasons(board({ sources, targets, images: { images, unusable } })), [
+    'secret team-a: it is not JSON (its last good entries stay in force)',
+    'secret team-b: it is a list',
+    'writing it: no',
+    '/var/lib/kubelet/config.json is not written: it is a link',
+    'image a:1 is pulling',
+    'image b:1 failed: denied',
+    'image c:1 is skipped: no platform',
+    'image A b cannot be pulled: it has a space in it',
+  ]);
+});
+
+test('an image that is optional, a Secret that never was there and a bad entry are notes alone', () => {
+  const state = board({
+    sources: [
+      { name: 'team-a', state: 'current', entries: [], problems: ['the entry "x" is left out'] },
+      { name: 'team-b', state: 'absent', entries: [], problems: ['the Secret does not exist'] },
+    ],
+    credentials: { conflicts: ['"r" is in the Secrets a and b'] },
+    images: { images: [imageState('a:1', {}, false)], diskProblem: 'measuring: no' },
+  });
+  assert.deepEqual(findReasons(state), []);
+  assert.deepEqual(findNotes(state), [
+    'secret team-b: the Secret does not exist',
+    'secret team-a: the entry "x" is left out',
+    '"r" is in the Secrets a and b',
+    'image a:1 is waiting',
+    'measuring: no',
+  ]);
+});
+
+test('without a runtime a node with images is not ready, and one without images is', () => {
+  const runtime = {
+    state: 'unavailable',
+    name: null,
+    version: null,
+    endpoint: null,
+    problem: 'no socket',
+  } as const;
+  assert.deepEqual(findReasons(board({ images: { runtime } })), []);
+  const waiting = board({ images: { runtime, images: [imageState('a:1')] } });
+  assert.deepEqual(findReasons(waiting), ['no container runtime: no socket', 'image a:1 is waiting']);
+  const none = board({ images: { runtime: { ...runtime, state: 'none' }, images: [imageState('a:1')] } });
+  assert.deepEqual(findReasons(none), []);
+});
