@@ -7,9 +7,10 @@ import { CredentialFlow, type CredentialState } from './credentials/credential-f
 import { ImageFlow } from './images/image-flow.ts';
 import { imageArchitecture } from './images/wanted-images.ts';
 import type { Settings } from './settings.ts';
+import type { Board } from './status/board.ts';
 import { Journal } from './status/journal.ts';
 import { Metrics } from './status/metrics.ts';
-import { type Board, toStatus } from './status/status.ts';
+import { toStatus } from './status/status.ts';
 import { startStatusServer } from './status/status-server.ts';
 import { version } from './version.ts';
 

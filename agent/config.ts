@@ -32,6 +32,11 @@ const nodePath = z
   .refine(
     path => !path.split('/').some(part => part === '..' || part === '.'),
     'expected a path without "." and ".."',
+  )
+  // Written in the other format, it would hide the credentials that are there from the kubelet.
+  .refine(
+    path => !path.includes('.dockercfg'),
+    'the legacy .dockercfg format cannot be written by this version',
   );
 
 const keepFree = z

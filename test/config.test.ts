@@ -5,7 +5,7 @@ import { defaultConfig, parseConfig } from '../agent/config.ts';
 
 const everything = `
 credentials:
-  targets: [/var/lib/kubelet/config.json, /root/.dockercfg]
+  targets: [/var/lib/kubelet/config.json, /root/.docker/config.json]
   helperRefresh: 15m
 images:
   - registry.example.com/team/api:v2.3.1
@@ -35,7 +35,10 @@ test('every key is read', () => {
   const parsed = parseConfig(everything);
   assert.ok(parsed.ok);
   assert.deepEqual(parsed.config, {
-    credentials: { targets: ['/var/lib/kubelet/config.json', '/root/.dockercfg'], helperRefresh: 900_000 },
+    credentials: {
+      targets: ['/var/lib/kubelet/config.json', '/root/.docker/config.json'],
+      helperRefresh: 900_000,
+    },
     images: [
       { image: 'registry.example.com/team/api:v2.3.1' },
       {
@@ -89,7 +92,7 @@ test('all problems are reported together, each where it stands and with what was
     '  resync: 1ms',
     '  retry: { initial: 1m, max: 1s }',
     'credentials:',
-    '  targets: [relative, /a/../b]',
+    '  targets: [relative, /a/../b, /root/.dockercfg]',
     'disk: { keepFree: 120% }',
     'foo: bar',
   ].join('\n');
@@ -103,6 +106,7 @@ test('all problems are reported together, each where it stands and with what was
     '11:10 pulls.retry: expected "initial" to be no longer than "max"',
     '13:13 credentials.targets.0: expected an absolute path on the node',
     '13:23 credentials.targets.1: expected a path without "." and ".."',
+    '13:32 credentials.targets.2: the legacy .dockercfg format cannot be written by this version',
     '14:19 disk.keepFree: expected a share such as 20% or a size such as 50Gi',
     '15:1 unknown key foo',
   ]);

@@ -3,8 +3,9 @@ import { createLog, type Logger } from '../base/log.ts';
 import { Terminal } from '../base/terminal.ts';
 import { readConfig } from '../config-file.ts';
 import type { Settings } from '../settings.ts';
+import type { Board } from '../status/board.ts';
 import { isSettled, onceStatus } from '../status/settled.ts';
-import { type Board, toStatus } from '../status/status.ts';
+import { toStatus } from '../status/status.ts';
 import { formatProgress, formatSummary } from '../status/summary.ts';
 
 /**

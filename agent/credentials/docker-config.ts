@@ -29,7 +29,7 @@ export function readDocument(text: string, form: DockerConfigForm, source: strin
 
   const entries: Entry[] = [];
   const leftOut: string[] = [];
-  const problems: string[] = [];
+  const problems = form === 'dockercfg' ? [] : helperProblems(root);
   for (const [registry, value] of Object.entries(auths)) {
     const reading = readEntryValue(value);
     if (reading.kind === 'usable') {
@@ -40,6 +40,12 @@ export function readDocument(text: string, form: DockerConfigForm, source: strin
     problems.push(`the entry ${JSON.stringify(registry)} is left out: ${problemOf(reading)}`);
   }
   return { ok: true, entries, leftOut, problems };
+}
+
+function helperProblems(root: object): string[] {
+  return ['credHelpers', 'credsStore']
+    .filter(name => field(root, name) !== undefined)
+    .map(name => `its ${name} is ignored: this version runs no credential helpers`);
 }
 
 /** What the value of one entry says. `empty` names a registry without a credential, as docker does beside a helper. */

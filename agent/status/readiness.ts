@@ -1,7 +1,7 @@
 import type { CredentialState } from '../credentials/credential-flow.ts';
 import type { ImagesState } from '../images/image-flow.ts';
 import type { ImageState } from '../images/image-state.ts';
-import type { Board } from './status.ts';
+import type { Board } from './board.ts';
 
 /**
  * Why the node is not ready: empty when the state was read, every target is current and every required image is
@@ -20,6 +20,7 @@ export function findNotes({ credentials, images }: Board): readonly string[] {
   const absent = (credentials?.sources ?? []).filter(({ state }) => state === 'absent');
   const current = (credentials?.sources ?? []).filter(({ state }) => state === 'current');
   const optional = images.images.filter(({ wanted, warm }) => !wanted.required && !warm);
+  const pinned = images.images.filter(({ wanted }) => wanted.pin);
   return [
     ...(credentials?.sources.length === 0
       ? ['no Secret is mounted, so there are no credentials to write']
@@ -29,6 +30,7 @@ export function findNotes({ credentials, images }: Board): readonly string[] {
     ),
     ...(credentials?.conflicts ?? []),
     ...optional.map(describeImage),
+    ...pinned.map(({ wanted }) => `image ${wanted.image} is not pinned: this version cannot pin images`),
     ...(images.diskProblem === null ? [] : [images.diskProblem]),
   ];
 }

@@ -1,6 +1,6 @@
 import type { ImageState } from '../images/image-state.ts';
+import type { Board } from './board.ts';
 import { findReasons } from './readiness.ts';
-import type { Board } from './status.ts';
 
 /** How long `--once` waits for a runtime or for room on the disk, in milliseconds. */
 const patience = 30_000;

@@ -1,18 +1,8 @@
-import type { ConfigState } from '../config-file.ts';
 import type { CredentialState } from '../credentials/credential-flow.ts';
-import type { ImagesState } from '../images/image-flow.ts';
 import type { ImageState } from '../images/image-state.ts';
 import type { UnusableImage } from '../images/wanted-images.ts';
+import type { Board } from './board.ts';
 import { findNotes, findReasons } from './readiness.ts';
-
-/** What the agent knows of its node; a part is undefined until it was looked at for the first time. */
-export type Board = {
-  readonly version: string;
-  readonly node: string;
-  readonly config: ConfigState | undefined;
-  readonly credentials: CredentialState | undefined;
-  readonly images: ImagesState;
-};
 
 /** The answer of `/status`. Fields may be added; those that are there stay. */
 export type Status = ReturnType<typeof toStatus>;

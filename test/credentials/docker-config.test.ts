@@ -44,6 +44,20 @@ test('a bad entry is left out and reported, and the others go on', () => {
   ]);
 });
 
+test('helpers of a document are told to be ignored', () => {
+  const text = JSON.stringify({
+    auths: { 'a.io': { auth } },
+    credHelpers: { 'b.io': 'ecr-login' },
+    credsStore: 'x',
+  });
+  const reading = readDocument(text, 'dockerconfigjson', 's');
+  assert.ok(reading.ok);
+  assert.deepEqual(reading.problems, [
+    'its credHelpers is ignored: this version runs no credential helpers',
+    'its credsStore is ignored: this version runs no credential helpers',
+  ]);
+});
+
 test('a document that is none is refused as a whole, with what it is', () => {
   const problems: readonly (readonly [string, string])[] = [
     ['', 'it is empty'],

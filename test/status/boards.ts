@@ -3,7 +3,7 @@ import type { CredentialState, TargetState } from '../../agent/credentials/crede
 import type { Source } from '../../agent/credentials/sources.ts';
 import { type ImageState, newImageState } from '../../agent/images/image-state.ts';
 import { planImages } from '../../agent/images/wanted-images.ts';
-import type { Board } from '../../agent/status/status.ts';
+import type { Board } from '../../agent/status/board.ts';
 
 /** An image of the list as it stands, by what differs from one that just came onto the list. */
 export function imageState(image: string, change: Partial<ImageState> = {}, required = true): ImageState {

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { type TestContext, test } from 'node:test';
+import type { Board } from '../../agent/status/board.ts';
 import { Metrics } from '../../agent/status/metrics.ts';
-import { type Board, toStatus } from '../../agent/status/status.ts';
+import { toStatus } from '../../agent/status/status.ts';
 import { startStatusServer } from '../../agent/status/status-server.ts';
 import { cleanUp } from '../sandbox/cleanup.ts';
 import { board, imageState, targetState } from './boards.ts';
