@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { type FSWatcher, watch } from 'node:fs';
-import { lstat, readdir, readFile, readlink, stat } from 'node:fs/promises';
+import { lstat, readdir, readFile, readlink, stat, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { readKubeletVolume, updateKubeletVolume } from './kubelet-volume.ts';
@@ -47,6 +47,23 @@ test('an update happens in the order of the kubelet', options, async t => {
     timeoutMs: 5000,
   });
   assert.deepEqual(events, [after, '..data_tmp', '..data', 'added', 'removed', before]);
+});
+
+test('the files are complete before the one moment of change', options, async t => {
+  const volume = await temporaryDirectory(t);
+  // Large enough that writing it takes longer than the grain of the times that the file system keeps.
+  await updateKubeletVolume(volume, { key: 'x'.repeat(50_000_000) });
+  const file = await stat(join(volume, 'key'), { bigint: true });
+  const link = await lstat(join(volume, '..data'), { bigint: true });
+  assert.ok(file.ctimeNs <= link.ctimeNs, `written ${file.ctimeNs - link.ctimeNs} ns too late`);
+});
+
+test('an update that was killed in the middle does not hinder the next one', options, async t => {
+  const volume = await temporaryDirectory(t);
+  await updateKubeletVolume(volume, { key: '1' });
+  await symlink('..a-directory-of-the-killed-one', join(volume, '..data_tmp'));
+  await updateKubeletVolume(volume, { key: '2' });
+  assert.equal(await readFile(join(volume, 'key'), 'utf8'), '2');
 });
 
 test('the links that users see are the same ones after an update', options, async t => {

@@ -22,10 +22,11 @@ export const sandboxRequirements: readonly Requirement[] = [
   { program: 'mount', debianPackage: 'mount', purpose: "the node's own directories in that namespace" },
 ];
 
-/** What the tests run: the sandbox, and what renders the manifests. */
+/** What the tests run: the sandbox, what renders the manifests, and what slows a write down. */
 export const testRequirements: readonly Requirement[] = [
   ...sandboxRequirements,
   { program: 'kubectl', debianPackage: 'kubernetes-client', purpose: 'rendering the manifests' },
+  { program: 'strace', debianPackage: 'strace', purpose: 'slow and failing system calls' },
 ];
 
 /** The machine as far as it matters here; the tests describe other ones. */

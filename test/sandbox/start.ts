@@ -41,7 +41,7 @@ async function main(agentArgs: readonly string[]): Promise<number> {
 
 function exitStatus(ended: number | NodeJS.Signals): number {
   if (typeof ended === 'number') return ended;
-  console.log(`The agent was ended by ${ended}.`);
+  console.log(`\nThe agent was ended by ${ended}.`);
   return 1;
 }
 
