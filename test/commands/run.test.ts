@@ -295,7 +295,10 @@ test(
     await rm(socket, { force: true });
     const agent = await startAgent(t, flagsFor(node, '--runtime', 'unix:///run/containerd/containerd.sock'));
     await agent.untilNotReady(/no container runtime: .*containerd\.sock: it does not exist/);
-    assert.equal(await authIn(node, kubeletFile), 'team-a:first-Passw0rd');
+    await waitUntil(async () => (await authIn(node, kubeletFile)) === 'team-a:first-Passw0rd', {
+      what: 'the credentials without a runtime',
+      timeoutMs: 5_000,
+    });
 
     await writeFile(socket, '');
     await agent.untilNotReady(/containerd\.sock: nothing listens there/);

@@ -99,12 +99,16 @@ async function findProgram(program: string, path: string): Promise<string | unde
 }
 
 function thisMachine(): Machine {
-  // Debian keeps programs of root where the PATH of a plain `su` does not lead.
-  const path = [process.env.PATH ?? '', '/usr/local/sbin', '/usr/sbin', '/sbin'].join(delimiter);
-  return { path, isRoot: process.getuid?.() === 0 };
+  return { path: searchPath(), isRoot: process.getuid?.() === 0 };
+}
+
+/** The PATH and where Debian keeps programs of root: the PATH of a plain `su` does not lead there. */
+export function searchPath(): string {
+  return [process.env.PATH ?? '', '/usr/local/sbin', '/usr/sbin', '/sbin'].join(delimiter);
 }
 
 if (import.meta.main) {
+  process.env.PATH = searchPath();
   try {
     await ensureRequirements(testRequirements);
   } catch (error) {

@@ -5,13 +5,14 @@ import { serveControl } from './control.ts';
 import { type Demonstration, startDemonstration } from './demonstration.ts';
 import { invitation } from './invitation.ts';
 import { freePort } from './link.ts';
-import { ensureRequirements, sandboxRequirements } from './requirements.ts';
+import { ensureRequirements, sandboxRequirements, searchPath } from './requirements.ts';
 import { sandboxDirectory } from './sandbox-directory.ts';
 
 // `npm start`: a sandbox node in SANDBOX_DIR or .sandbox, and the agent on it until Ctrl-C. Arguments go to the agent.
 
 async function main(agentArgs: readonly string[]): Promise<number> {
   const interruption = watchForInterruption();
+  process.env.PATH = searchPath();
   await ensureRequirements(sandboxRequirements);
 
   let demonstration: Demonstration | undefined;
