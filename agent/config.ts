@@ -6,6 +6,9 @@ import { messageOf } from './base/failure.ts';
 
 const durationExpected = 'expected a duration such as 90s or 10m';
 
+/** The longest duration, in milliseconds: timers end at once when they are set for more than 24.8 days. */
+const longest = 500 * 3_600_000;
+
 /** A duration of at least so many milliseconds; less would make the agent spin. */
 function duration(least: number) {
   return z.string({ error: durationExpected }).transform((text, context) => {
@@ -13,6 +16,8 @@ function duration(least: number) {
     if (milliseconds === undefined) context.addIssue(durationExpected);
     else if (milliseconds < least)
       context.addIssue(`expected a duration of at least ${formatDuration(least)}`);
+    else if (milliseconds > longest)
+      context.addIssue(`expected a duration of at most ${formatDuration(longest)}`);
     return milliseconds ?? 0;
   });
 }

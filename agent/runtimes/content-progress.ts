@@ -48,6 +48,11 @@ export class ContentProgress {
     return progress;
   }
 
+  /** Each call is bounded: whoever waits for the progress of a pull must not wait for a store that hangs. */
+  #call(signal: AbortSignal) {
+    return { headers, signal, timeoutMs: 5_000 };
+  }
+
   #forgetOthers(pulls: readonly PullUnderWay[]): void {
     const current = new Set(pulls.map(keyOf));
     for (const key of this.#found.keys()) if (!current.has(key)) this.#found.delete(key);
@@ -56,7 +61,7 @@ export class ContentProgress {
 
   /** Bytes written so far of every blob that is being fetched, by digest. */
   async #ingests(signal: AbortSignal): Promise<ReadonlyMap<string, number>> {
-    const { statuses } = await this.#content.listStatuses({}, { headers, signal });
+    const { statuses } = await this.#content.listStatuses({}, this.#call(signal));
     return new Map(
       statuses.map(({ ref, offset }) => [/[a-z0-9]+:[0-9a-f]+$/.exec(ref)?.[0] ?? ref, Number(offset)]),
     );
@@ -73,7 +78,7 @@ export class ContentProgress {
     const host = registry.replace(/:\d+$/, '').replace(/^\[|\]$/g, '');
     const filter = `labels."containerd.io/distribution.source.${host}"~="(^|,)${path}(,|$)"`;
     const stored: Stored[] = [];
-    for await (const { info } of this.#content.list({ filters: [filter] }, { headers, signal })) {
+    for await (const { info } of this.#content.list({ filters: [filter] }, this.#call(signal))) {
       stored.push(
         ...info.map(({ digest, size, createdAt }) => ({
           digest,
@@ -118,7 +123,7 @@ export class ContentProgress {
   async #readManifest(digest: string, signal: AbortSignal): Promise<void> {
     if (this.#manifests.has(digest)) return;
     const chunks: Uint8Array[] = [];
-    for await (const { data } of this.#content.read({ digest }, { headers, signal })) {
+    for await (const { data } of this.#content.read({ digest }, this.#call(signal))) {
       chunks.push(data);
       // A manifest is JSON. What begins otherwise is a small layer, and need not be read to its end.
       if (chunks[0]?.[0] !== 0x7b) break;

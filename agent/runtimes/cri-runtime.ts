@@ -6,8 +6,8 @@ import { ImageService, RuntimeService } from './gen/cri_pb.ts';
 import { type GrpcConnection, openGrpcConnection } from './grpc-connection.ts';
 import type { PullRequest, Runtime } from './runtime.ts';
 
-/** Every call but a pull is answered from the runtime's memory; one that takes longer hangs. */
-const callTimeoutMilliseconds = 10_000;
+/** Every call but a pull is answered from the runtime's memory; one that takes longer, also on a busy node, hangs. */
+const callTimeoutMilliseconds = 30_000;
 
 /**
  * Connects to a runtime that speaks CRI v1. What CRI does not tell (the progress of a pull) is asked of containerd's own

@@ -15,6 +15,14 @@ test('a bell that was rung before anybody listened is heard at once, and only on
   assert.ok(performance.now() - asked >= 45, 'the second time it waits');
 });
 
+test('a wait of many days is no wait of none', limits, async () => {
+  const bell = new Bell();
+  const asked = performance.now();
+  const woken = bell.heard(2 ** 40, AbortSignal.timeout(100));
+  await woken;
+  assert.ok(performance.now() - asked >= 90);
+});
+
 test('a listener is woken by the bell, by the time, and by the abort', limits, async () => {
   const bell = new Bell();
   const woken = bell.heard(60_000, never);
