@@ -10,7 +10,8 @@ import { formatProgress, formatSummary } from '../status/summary.ts';
 
 /**
  * The agent: converges, then watches until `signal` aborts. With `--once` it ends when the node is as it should be or
- * waiting would not change that, and prints a summary. Returns the exit status.
+ * waiting would not change that, and prints a summary; without it, a person at a terminal gets the summary once, when
+ * that point is first reached. Returns the exit status.
  */
 export async function run(
   settings: Settings,
@@ -27,30 +28,30 @@ export async function run(
   if (settings.once && !(await hasUsableConfig(settings.config, log))) return 2;
 
   let board: (() => Board) | undefined;
+  let settled = false;
   const ended = new AbortController();
   const startedAt = Date.now();
   // A look at the clock, so that the progress line moves and `--once` ends also while nothing changes.
   const ticking = setInterval(() => {
     if (!board) return;
     terminal.showStatus(formatProgress(toStatus(board()).images));
-    if (settings.once && isSettled(board(), Date.now() - startedAt)) ended.abort();
+    if (settled || !isSettled(board(), Date.now() - startedAt)) return;
+    settled = true;
+    if (settings.once) ended.abort();
+    else if (terminal.isTerminal) terminal.write(formatSummary(toStatus(board())));
   }, 200);
   try {
-    const agent = {
-      settings,
-      log,
-      nodeName: environment.NODE_NAME,
-      onStart: (read: () => Board) => {
-        board = read;
-      },
+    const onStart = (read: () => Board) => {
+      board = read;
     };
+    const agent = { settings, log, nodeName: environment.NODE_NAME, onStart };
     await runAgent(agent, AbortSignal.any([signal, ended.signal]));
   } finally {
     clearInterval(ticking);
     terminal.showStatus('');
   }
   if (!settings.once || !board) return 0;
-  // The log may be JSON for a machine; the summary is for a person, and so goes where a person looks.
+  // With a log for machines on standard output, the summary for a person goes where only a person looks.
   (settings['log-format'] === 'json' ? process.stderr : process.stdout).write(
     formatSummary(toStatus(board())),
   );

@@ -14,7 +14,7 @@ export function formatSummary(status: Status): string {
     ...(credentials.targets.length === 0 ? ['  no file is written'] : []),
     '',
     'Images',
-    ...columns(images.map(image => [image.image, image.state, describeImage(image)])),
+    ...columns(images.map(image => [shorten(image.image), image.state, describeImage(image)])),
     ...(images.length === 0 ? ['  none are listed'] : []),
     ...section('Why not', reasons),
     ...section('Worth knowing', notes),
@@ -29,12 +29,17 @@ export function formatProgress(images: readonly ImageStatus[]): string {
   if (pulling.length === 0) return '';
   const present = images.filter(({ state }) => state === 'present').length;
   const parts = pulling.map(({ image, bytesDone, bytesTotal }) => {
-    const name = image.slice(image.lastIndexOf('/') + 1);
+    const name = shorten(image.slice(image.lastIndexOf('/') + 1));
     if (bytesTotal === null) return `${name} ...`;
     const share = Math.floor((100 * bytesDone) / Math.max(1, bytesTotal));
     return `${name} ${bar(share)} ${share}% of ${formatByteSize(bytesTotal)}`;
   });
   return `${present}/${images.length} images, pulling ${parts.join(', ')}`;
+}
+
+/** A digest is told apart by its first digits; the whole of it would fill the line. */
+function shorten(image: string): string {
+  return image.replace(/(@[a-z0-9]+:[0-9a-f]{12})[0-9a-f]+$/, '$1...');
 }
 
 function bar(share: number): string {
