@@ -62,6 +62,9 @@ function usage(): string {
   ].join('\n');
 }
 
+// Output that nobody takes any more must not end the agent.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
+
 try {
   process.exitCode = await main(process.argv.slice(2), process.env);
 } catch (error) {

@@ -1,5 +1,5 @@
 import { Writable } from 'node:stream';
-import { destination, type Logger, pino } from 'pino';
+import { type DestinationStream, destination, type Logger, pino } from 'pino';
 import pretty from 'pino-pretty';
 
 export type { Logger } from 'pino';
@@ -17,8 +17,7 @@ export type LogOptions = {
 /** Makes the agent's logger. Both formats write at once, so that nothing is lost when the process ends. */
 export function createLog({ level, format, terminal, writeLine }: LogOptions): Logger {
   const options = { level, base: null, timestamp: () => `,"time":"${new Date().toISOString()}"` };
-  if (format === 'json' || (format === 'auto' && !terminal))
-    return pino(options, destination({ fd: 1, sync: true }));
+  if (format === 'json' || (format === 'auto' && !terminal)) return pino(options, jsonLines());
   const lines = new Writable({
     write(chunk, _encoding, done) {
       writeLine(String(chunk));
@@ -36,4 +35,21 @@ export function createLog({ level, format, terminal, writeLine }: LogOptions): L
       singleLine: true,
     }),
   );
+}
+
+/** Standard output at once. A line that cannot be written (a full disk, a reader that left) is lost, and nothing else. */
+function jsonLines(): DestinationStream {
+  const output = destination({ fd: 1, sync: true });
+  output.on('error', () => {
+    // There is nowhere left to tell it.
+  });
+  return {
+    write(line) {
+      try {
+        output.write(line);
+      } catch {
+        // The same, from a write that failed at once.
+      }
+    },
+  };
 }

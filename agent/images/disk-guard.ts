@@ -8,15 +8,20 @@ import { type DiskSpace, isDiskLow, measureDisk } from './disk.ts';
 export class DiskGuard {
   readonly #hostRoot: string;
   readonly #onLow: (reason: PullFailure) => void;
+  readonly #onRoom: () => void;
   /** The directory on the node that holds the images; undefined while no runtime has told. */
   directory: string | undefined;
   #space: DiskSpace | null = null;
   #problem: string | null = null;
 
-  /** `onLow` is called at every look that finds too little room: nothing may start, and what runs is to be cancelled. */
-  constructor(hostRoot: string, onLow: (reason: PullFailure) => void) {
+  /**
+   * `onLow` is called at every look that finds too little room: nothing may start, and what runs is to be cancelled.
+   * `onRoom` is called at the first look after that which finds enough.
+   */
+  constructor(hostRoot: string, onLow: (reason: PullFailure) => void, onRoom: () => void) {
     this.#hostRoot = hostRoot;
     this.#onLow = onLow;
+    this.#onRoom = onRoom;
   }
 
   /** What the last look found. */
@@ -36,6 +41,7 @@ export class DiskGuard {
   /** Measures the room; a failure to do so is told by `problem`, and the last measure stays in force. */
   async look(keepFree: KeepFree): Promise<void> {
     if (this.directory === undefined) return;
+    const wasLow = this.isLow;
     try {
       this.#space = await measureDisk(this.directory, this.#hostRoot, keepFree);
       this.#problem = null;
@@ -43,6 +49,7 @@ export class DiskGuard {
       this.#problem = fileFailure(`measuring the file system of ${this.directory}`, error).message;
     }
     if (this.#space && isDiskLow(this.#space)) this.#onLow(lowFailure(this.#space));
+    else if (wasLow) this.#onRoom();
   }
 }
 

@@ -64,7 +64,7 @@ export class ImageFlow {
   readonly #queue: PullQueue;
   readonly #disk: DiskGuard;
   readonly #news = new Bell();
-  readonly #pullStarted = new Bell();
+  readonly #meterWanted = new Bell();
   #config = defaultConfig;
   /** undefined until the secrets were read: to pull without them would only fail. */
   #keyring: Keyring | undefined;
@@ -77,12 +77,16 @@ export class ImageFlow {
 
   constructor(options: ImageFlowOptions) {
     this.#options = options;
-    this.#disk = new DiskGuard(options.hostRoot, reason => this.#queue.close(reason));
+    const onLow = (reason: PullFailure) => {
+      this.#queue.close(reason);
+      this.#meterWanted.ring();
+    };
+    this.#disk = new DiskGuard(options.hostRoot, onLow, () => this.#news.ring());
     this.#queue = new PullQueue({
       pull: (image, signal) => this.#pull(image, signal),
       limits: () => this.#config.pulls,
       onChange: image => {
-        if (image.state === 'pulling') this.#pullStarted.ring();
+        if (image.state === 'pulling') this.#meterWanted.ring();
         options.onImage(image);
       },
     });
@@ -170,7 +174,8 @@ export class ImageFlow {
         // Jittered, so that the nodes of a fleet do not ask their registries in step.
         this.#resyncAt = now + resync * (0.9 + 0.2 * Math.random());
       }
-      this.#queue.setPresent(await runtime.listImages(signal));
+      const asOf = Date.now();
+      this.#queue.setPresent(await runtime.listImages(signal), asOf);
       await this.#disk.look(this.#config.disk.keepFree);
       const startsIn = (this.#startAt ?? Number.POSITIVE_INFINITY) - Date.now();
       if (startsIn <= 0 && this.#keyring && !this.#disk.isLow) this.#queue.open();
@@ -182,11 +187,9 @@ export class ImageFlow {
   async #meter(runtime: Runtime, signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       if (!this.#queue.busy && !this.#disk.isLow)
-        await this.#pullStarted.heard(this.#config.pulls.resync, signal);
+        await this.#meterWanted.heard(this.#config.pulls.resync, signal);
       if (this.#queue.busy) await this.#measureProgress(runtime, signal);
-      const wasLow = this.#disk.isLow;
       await this.#disk.look(this.#config.disk.keepFree);
-      if (wasLow && !this.#disk.isLow) this.#news.ring();
       await wait(meterMilliseconds, signal);
     }
   }
@@ -198,11 +201,11 @@ export class ImageFlow {
     );
     try {
       this.#queue.setProgress(await runtime.progress(pulls, signal));
-      this.#queue.failStalled(this.#config.pulls.stallTimeout);
     } catch (error) {
       // Progress is for people; a pull does not depend on it.
       this.#options.log.debug(`the progress of pulls cannot be told: ${messageOf(error)}`);
     }
+    this.#queue.failStalled(this.#config.pulls.stallTimeout);
   }
 
   async #pull(image: WantedImage, signal: AbortSignal): Promise<void> {

@@ -31,6 +31,8 @@ type Item = {
   refresh: boolean;
   /** When the last byte came, in milliseconds since 1970. */
   lastByteAt: number;
+  /** When the last successful pull ended, in milliseconds since 1970. */
+  pulledAt: number;
 };
 
 /**
@@ -71,19 +73,26 @@ export class PullQueue {
     for (const image of wanted) {
       const known = before.get(image.reference.name);
       const item = known ?? newItem(image);
-      if (known) known.image = { ...known.image, wanted: image };
+      if (known) {
+        known.image = { ...known.image, wanted: image };
+        if (image.pullPolicy !== 'Always') known.refresh = false;
+      }
       this.#items.set(image.reference.name, item);
     }
     for (const [name, item] of before) if (!this.#items.has(name)) item.cancel?.abort();
   }
 
-  /** Takes over what is on the node. What is gone is pulled again. */
-  setPresent(present: ReadonlySet<string>): void {
+  /**
+   * Takes over what was on the node at `asOf`, in milliseconds since 1970. What is gone is pulled again; what was pulled
+   * since then may be missing in so old an answer.
+   */
+  setPresent(present: ReadonlySet<string>, asOf = Date.now()): void {
     for (const [name, item] of this.#items) {
       item.looked = true;
       if (item.cancel) continue;
       const { state, warm } = item.image;
       if (!present.has(name) && (warm || state === 'present')) {
+        if (item.pulledAt >= asOf) continue;
         this.#change(item, {
           state: 'waiting',
           warm: false,
@@ -135,15 +144,17 @@ export class PullQueue {
   }
 
   /**
-   * Fails every pull of which all is known but no new byte came for `timeout` milliseconds. One that has all its bytes
-   * is being unpacked, however long that takes.
+   * Fails every pull for which no new byte came for `timeout` milliseconds, also one of which nothing came at all. One
+   * that has all its bytes is being unpacked, however long that takes.
    */
   failStalled(timeout: number): void {
     for (const { cancel, image, lastByteAt } of this.#items.values()) {
       const { bytesDone, bytesTotal, startedAt } = image;
-      if (!cancel || bytesTotal === null || bytesDone >= bytesTotal) continue;
+      if (!cancel || (bytesTotal !== null && bytesDone >= bytesTotal)) continue;
       if (Date.now() - Math.max(lastByteAt, startedAt?.getTime() ?? 0) > timeout) {
-        cancel.abort(new PullFailure('stalled', `stopped at ${bytesDone} of ${bytesTotal} bytes`));
+        cancel.abort(
+          new PullFailure('stalled', `stopped at ${bytesDone} of ${bytesTotal ?? 'unknown'} bytes`),
+        );
       }
     }
   }
@@ -213,6 +224,7 @@ export class PullQueue {
       await this.#options.pull(wanted, signal);
       item.cancel = undefined;
       item.refresh = false;
+      item.pulledAt = Date.now();
       const durationMs = Date.now() - (startedAt?.getTime() ?? 0);
       const bytesDone = item.image.bytesTotal ?? item.image.bytesDone;
       this.#change(item, { state: 'present', warm: true, failure: null, bytesDone, durationMs });
@@ -253,5 +265,12 @@ export class PullQueue {
 
 function newItem(image: WantedImage): Item {
   const refresh = image.pullPolicy === 'Always';
-  return { image: newImageState(image), looked: false, cancel: undefined, refresh, lastByteAt: 0 };
+  return {
+    image: newImageState(image),
+    looked: false,
+    cancel: undefined,
+    refresh,
+    lastByteAt: 0,
+    pulledAt: 0,
+  };
 }

@@ -1,5 +1,4 @@
 import { Code, ConnectError } from '@connectrpc/connect';
-import { messageOf } from '../base/failure.ts';
 import { PullFailure, type PullFailureKind } from './pull-failure.ts';
 
 /**
@@ -27,27 +26,36 @@ const kindsByText: readonly (readonly [PullFailureKind, RegExp])[] = [
 export function criPullFailure(error: unknown): PullFailure {
   if (error instanceof PullFailure) return error;
   const known = ConnectError.from(error);
-  const text = oneLine(known.rawMessage);
+  const text = printable(known.rawMessage);
   if (known.code === Code.Unavailable || isConnectionLoss(known)) {
     return new PullFailure('runtime', `the container runtime does not answer: ${text}`, error);
   }
-  const [kind = 'unknown'] = kindsByText.find(([, pattern]) => pattern.test(text)) ?? [];
+  // Names, tags and addresses stand in quotes or are URLs; an image with the tag 403 has not failed for that.
+  const words = text
+    .replace(/"[^"]*"|https?:\/\/\S+/g, '""')
+    .replace(/\b[\w.-]+(?::\d+)?\/[\w./-]+(?::[\w.-]+)?/g, '""');
+  const [kind = 'unknown'] = kindsByText.find(([, pattern]) => pattern.test(words)) ?? [];
   return new PullFailure(kind, text, error);
 }
 
 /** Some transports report a connection that broke in mid-call under other codes, with the system's error as cause. */
 function isConnectionLoss(error: ConnectError): boolean {
   const code = error.cause instanceof Error && 'code' in error.cause ? String(error.cause.code) : '';
-  return (
-    /^(?:ERR_HTTP2|ECONN|EPIPE|ENOENT)/.test(code) ||
-    /the connection is gone|stream (?:was )?(?:closed|destroyed)|http2/i.test(messageOf(error))
-  );
+  // Only at the start: a registry's own HTTP/2 trouble stands further on, after what the runtime was doing.
+  return /^(?:ERR_HTTP2|ECONN|EPIPE|ENOENT)/.test(code) || /^http\/2 stream closed/.test(error.rawMessage);
 }
 
-/** The runtime's text without the parts that repeat: its own prefix, and the JSON bodies that follow on other lines. */
-function oneLine(text: string): string {
+/**
+ * The runtime's text as one line that can be shown: without its own prefix and the JSON bodies that follow on other
+ * lines, without query strings (a signed URL is a secret) and control characters, and not without end.
+ */
+function printable(text: string): string {
   const [first = ''] = text.split('\n');
   return first
     .replace(/^failed to pull and unpack image "[^"]*": (?:failed to resolve reference "[^"]*": )?/, '')
+    .replace(/(https?:\/\/)[^/\s"@]*@/g, '$1')
+    .replace(/\?[^\s"]*/g, '?...')
+    .replace(/\p{Cc}/gu, ' ')
+    .slice(0, 1_000)
     .trim();
 }

@@ -1,4 +1,6 @@
+import { formatByteSize } from '../base/byte-size.ts';
 import type { CredentialState } from '../credentials/credential-flow.ts';
+import { type DiskSpace, isDiskLow } from '../images/disk.ts';
 import type { ImagesState } from '../images/image-flow.ts';
 import type { ImageState } from '../images/image-state.ts';
 import type { Board } from './board.ts';
@@ -53,7 +55,7 @@ function credentialReasons({ sources, targets, problems }: CredentialState): rea
   ];
 }
 
-function imageReasons({ runtime, images, unusable }: ImagesState): readonly string[] {
+function imageReasons({ runtime, images, unusable, disk }: ImagesState): readonly string[] {
   if (runtime.state === 'none') return [];
   const missing = images.filter(({ wanted, warm }) => wanted.required && !warm);
   const wrong = unusable.filter(({ required }) => required);
@@ -61,9 +63,15 @@ function imageReasons({ runtime, images, unusable }: ImagesState): readonly stri
     ...(runtime.state === 'unavailable' && images.length > 0
       ? [`no container runtime: ${runtime.problem}`]
       : []),
+    ...(disk && isDiskLow(disk) && missing.length > 0 ? [describeLowDisk(disk)] : []),
     ...missing.map(describeImage),
     ...wrong.map(({ image, problem }) => `image ${image} cannot be pulled: ${problem}`),
   ];
+}
+
+function describeLowDisk({ path, freeBytes, keepFreeBytes }: DiskSpace): string {
+  const room = `${formatByteSize(freeBytes)} are free on the file system of ${path}`;
+  return `nothing is pulled: ${room}, ${formatByteSize(keepFreeBytes)} are to be kept free (disk.keepFree)`;
 }
 
 function describeImage({ wanted: { image }, state, failure }: ImageState): string {

@@ -31,10 +31,14 @@ export async function startStatusServer(options: StatusServerOptions): Promise<S
   // Nobody needs long to ask; who sends nothing must not hold a connection for ever.
   server.headersTimeout = 10_000;
   server.requestTimeout = 10_000;
-  server.maxConnections = 100;
+  // One answer a connection: who asks again and again without reading would fill our memory with answers.
+  server.maxRequestsPerSocket = 1;
+  server.maxConnections = 50;
+  server.setTimeout(10_000, socket => socket.destroy());
   const { host, port } = splitAddress(options.listen);
   await new Promise<void>((resolve, reject) => {
-    server.once('error', error => {
+    // Listened to for good: a later error, such as a lack of file descriptors, must not end the process.
+    server.on('error', error => {
       const advice = 'give another address with --listen, or none';
       reject(
         new Failure({
@@ -96,6 +100,7 @@ function sendReadiness(response: ServerResponse, { ready, reasons, notes }: Stat
 function send(response: ServerResponse, status: number, type: string, body: string): void {
   response.writeHead(status, {
     'content-type': type.includes('charset') ? type : `${type}; charset=utf-8`,
+    connection: 'close',
     'cache-control': 'no-store',
     'x-content-type-options': 'nosniff',
     'content-security-policy': "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",

@@ -362,3 +362,21 @@ async function signalAgent(strace: number, signal: string): Promise<void> {
   const children = await readFile(`/proc/${strace}/task/${strace}/children`, 'utf8');
   await promisify(execFile)('kill', ['-s', signal.slice(3), children.trim().split(' ').at(-1) ?? '']);
 }
+
+for (const format of ['json', 'pretty']) {
+  test(
+    `a log that cannot be written does not keep the credentials from being (${format})`,
+    limits,
+    async t => {
+      const node = await nodeWith(t);
+      const full = ['sh', '-c', 'exec "$@" > /dev/full', 'sh'];
+      const agent = await startAgent(
+        t,
+        flagsFor(node, '--runtime', 'none', '--once', '--log-format', format),
+        full,
+      );
+      assert.equal(await agent.ended, 0, agent.stderr());
+      assert.equal(await authIn(node, dockerFile), 'team-a:first-Passw0rd');
+    },
+  );
+}

@@ -21,7 +21,12 @@ test('the file system of the directory counts, or that of the nearest one above 
 
 test('too little room is told at every look, with how much there is', async t => {
   const reasons: PullFailure[] = [];
-  const guard = new DiskGuard(await temporaryDirectory(t), reason => reasons.push(reason));
+  const rooms: string[] = [];
+  const guard = new DiskGuard(
+    await temporaryDirectory(t),
+    reason => reasons.push(reason),
+    () => rooms.push('room'),
+  );
   await guard.look({ bytes: 2 ** 60 });
   assert.deepEqual([reasons.length, guard.isLow, guard.space], [0, false, null]);
   guard.directory = '/';
@@ -33,5 +38,7 @@ test('too little room is told at every look, with how much there is', async t =>
     /are free on the file system of \/, .* are to be kept free; free space/,
   );
   await guard.look({ bytes: 0 });
+  await guard.look({ bytes: 0 });
+  assert.deepEqual(rooms, ['room'], 'told once');
   assert.deepEqual([reasons.length, guard.isLow], [2, false]);
 });

@@ -168,6 +168,7 @@ test(
     login();
     await until('the measure', () => flow.state.disk !== null && flow.state.runtime.state === 'connected');
     assert.ok(!changes.some(({ state }) => state === 'pulling'));
+    assert.ok((flow.state.disk?.freeBytes ?? 0) < (flow.state.disk?.keepFreeBytes ?? 0));
     flow.setConfig(configOf([api.reference]));
     await until('the image', () => image()?.state === 'present');
   },

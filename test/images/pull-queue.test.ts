@@ -302,3 +302,46 @@ test('a pull that has all its bytes is being unpacked, and no stall', limits, as
   queue.failStalled(1);
   assert.equal(pulls[0]?.signal.aborted, false);
 });
+
+test('a pull of which nothing ever comes is stalled, too', limits, async t => {
+  const { queue, pulls, state, until } = startQueue(t);
+  queue.setList(list('a:1'));
+  queue.setPresent(new Set());
+  queue.open();
+  await until('some time to pass', () => Date.now() > (state('a:1')?.startedAt?.getTime() ?? 0) + 5);
+  queue.failStalled(1);
+  assert.equal(pulls[0]?.signal.aborted, true);
+});
+
+test('an answer that is older than the end of a pull does not make its image gone', limits, async t => {
+  const { queue, names, end, state, until } = startQueue(t);
+  queue.setList(list('a:1'));
+  queue.setPresent(new Set());
+  queue.open();
+  const asked = Date.now();
+  end('a:1');
+  await until('the image', () => state('a:1')?.state === 'present');
+  queue.setPresent(new Set(), asked);
+  assert.deepEqual([names(), state('a:1')?.warm], [[], true]);
+  await until('some time to pass', () => Date.now() > asked + 5);
+  queue.setPresent(new Set());
+  assert.deepEqual(names(), ['a:1']);
+});
+
+test('a policy that no longer asks the registry is content with what is there', limits, async t => {
+  const { queue, end, state, until } = startQueue(t, {
+    concurrency: 1,
+    perRegistry: 1,
+    retry: { initial: 60_000, max: 60_000 },
+  });
+  const present = new Set(['docker.io/library/a:latest']);
+  queue.setList(list('a'));
+  queue.setPresent(present);
+  queue.open();
+  end('a', 'auth');
+  await until('the failure', () => state('a')?.state === 'failed');
+  const settings = [{ image: 'a', pullPolicy: 'IfNotPresent' as const }];
+  queue.setList(planImages(settings, { arch: 'amd64', os: 'linux', nodeName: 'n' }).wanted);
+  queue.setPresent(present);
+  assert.deepEqual([state('a')?.state, state('a')?.warm], ['present', true]);
+});

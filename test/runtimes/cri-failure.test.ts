@@ -86,3 +86,27 @@ test('texts tell the kind where the code does not', () => {
     'runtime',
   );
 });
+
+test('a name, a tag or an address in the text does not pass for the reason', () => {
+  const texts: readonly (readonly [string, string])[] = [
+    [
+      'failed to do request: Head "https://r.io/v2/app/manifests/403": dial tcp 10.0.0.1:443: connection refused',
+      'unreachable',
+    ],
+    [
+      'failed to do request: Head "https://r.io/v2/unauthorized/manifests/v1.429": dial tcp: no such host',
+      'unreachable',
+    ],
+    ['r.io/forbidden/x509:401: not found', 'not-found'],
+    ['failed to copy: httpReadSeeker: failed open: http2: client connection lost', 'unknown'],
+  ];
+  for (const [text, kind] of texts)
+    assert.equal(criPullFailure(new ConnectError(text, Code.Unknown)).kind, kind, text);
+});
+
+test('what a registry says is shown without signatures, control characters and end', () => {
+  const text = `Get "https://user:word@b.example.com/x?X-Signature=deadbeef": \u001b[2J\u0007 ${'x'.repeat(5_000)}`;
+  const { message } = criPullFailure(new ConnectError(text, Code.Unknown));
+  assert.ok(!/deadbeef|word/.test(message) && !/\p{Cc}/u.test(message), message);
+  assert.ok(message.length < 1_200);
+});

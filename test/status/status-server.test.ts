@@ -128,6 +128,24 @@ test('an address that is taken is an error that says so', limits, async t => {
   );
 });
 
+test('who asks a thousand times without reading gets one answer', limits, async t => {
+  const { get, url } = await serve(t, board());
+  const { port, hostname } = new URL(url);
+  const answers = await new Promise<string>(resolve => {
+    let text = '';
+    const socket = connect(Number(port), hostname, () =>
+      socket.write('GET /livez HTTP/1.1\r\nHost: x\r\n\r\n'.repeat(1_000)),
+    );
+    socket.on('data', data => {
+      text += data;
+    });
+    socket.on('error', () => {});
+    socket.on('close', () => resolve(text));
+  });
+  assert.equal(answers.match(/200 OK/g)?.length, 1);
+  assert.equal((await get('/livez')).status, 200);
+});
+
 test('a request that is no HTTP, or has an odd path, harms nothing', limits, async t => {
   const { get, url } = await serve(t, board());
   const { port, hostname } = new URL(url);
