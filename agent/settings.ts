@@ -12,7 +12,11 @@ export type SettingDescription = {
   readonly schema: z.ZodType;
 };
 
-const localPath = z.string().transform(path => resolve(path));
+const localPath = z
+  .string()
+  // An empty variable would be the directory that we happen to run in.
+  .min(1, 'expected a path')
+  .transform(path => resolve(path));
 
 const nodePath = z
   .string()
@@ -170,11 +174,15 @@ function readFlags(args: readonly string[], problems: string[]): Map<string, str
     if (token.kind !== 'option') continue;
     if (!isSettingName(token.name)) problems.push(`unknown flag ${token.rawName}`);
     else if (isSwitch(token.name)) flags.set(token.name, token.value ?? 'true');
-    else if (token.value === undefined || token.value === '')
-      problems.push(`${token.rawName}: expected a value (${token.rawName} ${placeholder(token.name)})`);
-    else flags.set(token.name, token.value);
+    else if (isGiven(token.value, token.inlineValue)) flags.set(token.name, token.value);
+    else problems.push(`${token.rawName}: expected a value (${token.rawName} ${placeholder(token.name)})`);
   }
   return flags;
+}
+
+/** False also for a flag that follows: parseArgs, when it is not strict, takes that for the value. */
+function isGiven(value: string | undefined, inline: boolean | undefined): value is string {
+  return value !== undefined && value !== '' && (inline === true || !value.startsWith('-'));
 }
 
 function isSettingName(name: string): name is SettingName {

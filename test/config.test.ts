@@ -120,6 +120,16 @@ test('what is no YAML says where', () => {
   assert.deepEqual(problemsOf('- x'), ['1:1 expected a mapping']);
 });
 
+test('a key of the name of a prototype is an unknown one, and nesting without end is no crash', () => {
+  assert.deepEqual(problemsOf('__proto__: {images: [x]}\npulls: {constructor: 1}'), [
+    '1:1 unknown key __proto__',
+    '2:9 unknown key pulls.constructor',
+  ]);
+  for (const text of ['['.repeat(100_000), '- '.repeat(20_000), '{a: '.repeat(20_000)]) {
+    assert.ok(problemsOf(text).length > 0, text.slice(0, 10));
+  }
+});
+
 test('aliases without end are refused', () => {
   const lines = ['a0: &a0 [x, x, x, x, x, x, x, x, x]'];
   for (let level = 1; level < 10; level++) {
@@ -159,9 +169,11 @@ test('no text is a crash, and every problem lies in the text', () => {
       text => {
         const parsed = parseConfig(text);
         if (parsed.ok) return;
-        const lines = text.split('\n').length + 1;
-        for (const { line, column } of parsed.problems)
-          assert.ok(line >= 1 && line <= lines && column >= 1, `${line}:${column}`);
+        const lines = text.split('\n');
+        for (const { line, column } of parsed.problems) {
+          const length = lines[line - 1]?.length ?? -1;
+          assert.ok(column >= 1 && column <= length + 1, `${line}:${column}`);
+        }
       },
     ),
     { numRuns: 2_000 },

@@ -44,6 +44,28 @@ test('unknown flags and bad values are all reported at once', () => {
   ]);
 });
 
+test('the flag that follows is never taken for a value, nor is an empty variable', () => {
+  const swallowed = parseSettings(['--host-root', '--once', '--secrets=-dash'], { PULLREADY_HELPERS: '' });
+  assert.ok(!swallowed.ok);
+  assert.deepEqual(swallowed.problems, [
+    '--host-root: expected a value (--host-root DIR)',
+    'PULLREADY_HELPERS: expected a path, got ""',
+  ]);
+  const dash = parseSettings(['--secrets=/-dash', '--once'], {});
+  assert.ok(dash.ok && dash.settings.secrets === '/-dash' && dash.settings.once);
+});
+
+test('a flag of the name of a prototype is unknown like any other', () => {
+  const parsed = parseSettings(['--__proto__=x', '--constructor', '-x', '--', '--once'], {});
+  assert.ok(!parsed.ok);
+  assert.deepEqual(parsed.problems, [
+    'unknown flag --__proto__',
+    'unknown flag --constructor',
+    'unknown flag -x',
+    'unexpected argument "--once"',
+  ]);
+});
+
 test('addresses to listen on are HOST:PORT', () => {
   for (const good of ['0.0.0.0:9797', '[::]:0', 'localhost:65535', 'none']) {
     assert.ok(parseSettings(['--listen', good], {}).ok, good);

@@ -10,11 +10,12 @@ const units: Readonly<Record<string, number>> = {
   Ti: 2 ** 40,
 };
 
-/** Parses a Kubernetes quantity of bytes (`500Mi`, `20G`, `1048576`) or returns undefined. */
+/** Parses a Kubernetes quantity of bytes (`500Mi`, `20G`, `1048576`) or returns undefined, also for one beyond all numbers. */
 export function parseByteSize(text: string): number | undefined {
   const [, amount, unit] = /^(\d+(?:\.\d+)?)([A-Za-z]{0,2})$/.exec(text) ?? [];
   const factor = unit === undefined || !Object.hasOwn(units, unit) ? undefined : units[unit];
-  return factor === undefined ? undefined : Math.round(Number(amount) * factor);
+  const bytes = factor === undefined ? undefined : Math.round(Number(amount) * factor);
+  return Number.isFinite(bytes) ? bytes : undefined;
 }
 
 /** Writes bytes for people, in powers of 1000 as registries and disks count: `512 B`, `4.2 kB`, `98.6 MB`. */

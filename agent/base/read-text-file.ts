@@ -5,11 +5,16 @@ import { Failure } from './failure.ts';
 /** More than any Secret (1 MiB) or config of ours can hold; a larger file is a mistake or an attack on our memory. */
 const maxBytes = 8 * 2 ** 20;
 
+/** Reads a text file as UTF-8; see `readFileBytes`. */
+export async function readTextFile(path: string): Promise<string> {
+  return (await readFileBytes(path)).toString('utf8');
+}
+
 /**
- * Reads a text file. Anything but a regular file is refused without waiting for it (a named pipe would block for
+ * Reads a file. Anything but a regular file is refused without waiting for it (a named pipe would block for
  * ever), and so is one of more than 8 MiB. Throws the file system's error or a Failure.
  */
-export async function readTextFile(path: string): Promise<string> {
+export async function readFileBytes(path: string): Promise<Buffer> {
   const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
   try {
     const stats = await file.stat();
@@ -24,7 +29,7 @@ export async function readTextFile(path: string): Promise<string> {
         advice: `make it smaller than ${maxBytes}`,
       });
     }
-    return await file.readFile('utf8');
+    return await file.readFile();
   } finally {
     await file.close();
   }

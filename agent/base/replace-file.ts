@@ -1,16 +1,21 @@
 import { randomBytes } from 'node:crypto';
 import { type FileHandle, mkdir, open, readdir, rename, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { codeOf } from './failure.ts';
 
 const infix = '.pullready-';
 
 /**
  * Replaces the file at `path` by one with `content` (mode 0600, owned by whoever we are), whole or not at all: at no
  * instant is there a torn or readable file at `path`, also if the process is killed or the disk is full. A missing
- * directory is created with mode 0700. Throws the file system's error and then leaves nothing behind; a temporary
- * file left by a killed process is removed by `removeLeftovers`.
+ * directory is created with mode 0700. `beforeRename` is called as late as possible; if it throws, nothing is replaced. Throws the file system's error and then leaves nothing behind (but the new file,
+ * if only its name could not be made durable); a temporary file left by a killed process is removed by `removeLeftovers`.
  */
-export async function replaceFile(path: string, content: string | Uint8Array): Promise<void> {
+export async function replaceFile(
+  path: string,
+  content: string | Uint8Array,
+  beforeRename: () => Promise<void> = async () => {},
+): Promise<void> {
   const directory = dirname(path);
   await mkdir(directory, { recursive: true, mode: 0o700 });
   const temporary = join(directory, `.${basename(path)}${infix}${randomBytes(6).toString('hex')}`);
@@ -28,6 +33,7 @@ export async function replaceFile(path: string, content: string | Uint8Array): P
       await file.close();
     }
     // 4. The old file or the new one: a reader never sees anything else.
+    await beforeRename();
     await rename(temporary, path);
   } catch (error) {
     await unlink(temporary).catch(() => {
@@ -41,17 +47,25 @@ export async function replaceFile(path: string, content: string | Uint8Array): P
 
 /** Removes the file at `path`, durably. A file that is not there is no error. */
 export async function removeFile(path: string): Promise<void> {
-  await unlink(path).catch(error => {
-    if (error.code !== 'ENOENT') throw error;
-  });
+  try {
+    await unlink(path);
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return;
+    throw error;
+  }
   await syncDirectory(dirname(path));
 }
 
-/** Removes what a process that was killed in the middle of `replaceFile(path)` left beside `path`. */
+/** Removes what a process that was killed in the middle of `replaceFile(path)` left beside `path`; best effort. */
 export async function removeLeftovers(path: string): Promise<void> {
   const prefix = `.${basename(path)}${infix}`;
   const names = await readdir(dirname(path)).catch(() => []);
-  for (const name of names) if (name.startsWith(prefix)) await unlink(join(dirname(path), name));
+  for (const name of names) {
+    if (!name.startsWith(prefix) || !/^[0-9a-f]{12}$/.test(name.slice(prefix.length))) continue;
+    await unlink(join(dirname(path), name)).catch(() => {
+      // Gone already, or a directory that somebody gave such a name: no reason not to go on.
+    });
+  }
 }
 
 async function syncDirectory(directory: string): Promise<void> {

@@ -1,9 +1,9 @@
 import { basename, dirname, join } from 'node:path';
-import { Bell } from '../base/bell.ts';
+import { Bell, wait } from '../base/bell.ts';
 import { messageOf } from '../base/failure.ts';
 import type { Logger } from '../base/log.ts';
 import { DirectoryWatch } from '../base/watch.ts';
-import { formatDockerConfigText } from './docker-config-text.ts';
+import { formatDockerConfigText, parseDockerConfigText } from './docker-config-text.ts';
 import { type Entry, entryValue } from './entry.ts';
 import { type Keyring, readKeyring } from './keyring.ts';
 import { Ownership } from './ownership.ts';
@@ -51,13 +51,19 @@ export type CredentialState = {
 /** The kubelet caches what it read, also that there was no file, for this long (credentialprovider/provider.go). */
 const kubeletCacheMilliseconds = 5 * 60_000;
 
+/** The pause after a write, in milliseconds. */
+const writePause = 50;
+
+/** A file that could not be written is looked at again this often, in milliseconds. */
+const retryEvery = 500;
+
 /** The flow from mounted Secrets to docker config files: looks, writes what is missing, and waits for the next hint. */
 export class CredentialFlow {
   readonly #options: CredentialFlowOptions;
   readonly #bell = new Bell();
   #ownership: Ownership | undefined;
   #sources: readonly Source[] = [];
-  #keyring: { readonly text: string; readonly keyring: Keyring } | undefined;
+  #keyring: { readonly entries: string; readonly keyring: Keyring } | undefined;
 
   constructor(options: CredentialFlowOptions) {
     this.#options = options;
@@ -85,10 +91,14 @@ export class CredentialFlow {
       while (!signal.aborted) {
         await sourceWatch.follow([secrets]);
         const paths = this.#options.targets();
-        if (paths) this.#options.report(await this.#look(paths, signal));
+        const state = paths && (await this.#look(paths, signal));
+        if (state) this.#options.report(state);
         // After the look, because that may have made the directories.
         await targetWatch.follow([...new Set(this.#targetFiles().map(file => dirname(file)))]);
-        await this.#bell.heard(lookEvery, signal);
+        // Two who repair the same file against each other do it at a pace that a node can bear.
+        if (state?.targets.some(({ written }) => written)) await wait(writePause, signal);
+        const failing = state?.targets.some(target => target.state === 'failed') ?? false;
+        await this.#bell.heard(failing ? Math.min(retryEvery, lookEvery) : lookEvery, signal);
       }
     } finally {
       await sourceWatch.close();
@@ -115,9 +125,10 @@ export class CredentialFlow {
     };
   }
 
-  /** The same object as long as the text is the same, so that new credentials can be told from a new look. */
+  /** The same object as long as the entries are the same, so that new credentials can be told from a new look. */
   #keyringOf(text: string): Keyring {
-    if (this.#keyring?.text !== text) this.#keyring = { text, keyring: readKeyring(text) };
+    const entries = JSON.stringify([...(parseDockerConfigText(text)?.entries ?? [])].sort());
+    if (this.#keyring?.entries !== entries) this.#keyring = { entries, keyring: readKeyring(text) };
     return this.#keyring.keyring;
   }
 

@@ -1,5 +1,5 @@
 import { type Node, parseTree } from 'jsonc-parser';
-import { field, isObject } from './docker-config.ts';
+import { isObject } from './docker-config.ts';
 
 /**
  * A docker config file as text. Values are kept as the bytes that stand in the file, so that what other people wrote
@@ -15,17 +15,17 @@ export type DockerConfigText = {
 /** Takes the text of a docker config apart. Returns undefined for what is not a docker config: no object, odd `auths`. */
 export function parseDockerConfigText(text: string): DockerConfigText | undefined {
   // JSON.parse decides what is JSON; the tolerant parser only finds where in the text the values stand.
-  const root = parseJson(text);
-  if (!isObject(root)) return undefined;
-  const auths = field(root, 'auths') ?? {};
+  if (!isObject(parseJson(text))) return undefined;
   const tree = parsePositions(text);
-  if (!isObject(auths) || tree === undefined) return undefined;
+  if (tree === undefined) return undefined;
 
   const others = new Map<string, string>();
-  let entries: ReadonlyMap<string, string> = new Map();
+  const entries = new Map<string, string>();
   for (const [key, node] of members(tree)) {
     if (key.toLowerCase() !== 'auths') others.set(key, raw(text, node));
-    else entries = new Map(members(node).map(([registry, value]) => [registry, raw(text, value)]));
+    else if (node.type !== 'object' && node.type !== 'null') return undefined;
+    // Several keys of that name, in whatever case, add up in Go's decoder, and nobody's entry may be lost.
+    else for (const [registry, value] of members(node)) entries.set(registry, raw(text, value));
   }
   return { others, entries };
 }

@@ -31,15 +31,21 @@ export function readDocument(text: string, form: DockerConfigForm, source: strin
   const leftOut: string[] = [];
   const problems = form === 'dockercfg' ? [] : helperProblems(root);
   for (const [registry, value] of Object.entries(auths)) {
-    const reading = readEntryValue(value);
+    const name = withoutUser(registry);
+    const reading = name === registry ? readEntryValue(value) : bad('its name holds a user name or password');
     if (reading.kind === 'usable') {
       entries.push({ registry, source, auth: reading.auth });
       continue;
     }
     leftOut.push(registry);
-    problems.push(`the entry ${JSON.stringify(registry)} is left out: ${problemOf(reading)}`);
+    problems.push(`the entry ${JSON.stringify(name)} is left out: ${problemOf(reading)}`);
   }
   return { ok: true, entries, leftOut, problems };
+}
+
+/** The registry without what stands before an `@` in its URL: names are shown, and there a password could be. */
+function withoutUser(registry: string): string {
+  return registry.replace(/^(https?:\/\/)?[^/?#]*@/i, '$1');
 }
 
 function helperProblems(root: object): string[] {

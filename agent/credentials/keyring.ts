@@ -27,7 +27,9 @@ export function readKeyring(text: string | undefined): Keyring {
     const key = normaliseKey(registry);
     if (key === undefined) continue;
     const credential = entry.kind === 'empty' ? noCredential : decodeBasicAuth(entry.auth);
-    byKey.set(key, [...(byKey.get(key) ?? []), credential]);
+    const known = byKey.get(key);
+    if (known) known.push(credential);
+    else byKey.set(key, [credential]);
   }
   // Descending, so that a longer path stands before a shorter one and a plain host before a wildcard.
   const keys = [...byKey.keys()].sort().reverse();

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { codeOf } from '../base/failure.ts';
 import { fileFailure } from '../base/file-failure.ts';
 import { readTextFile } from '../base/read-text-file.ts';
-import { replaceFile } from '../base/replace-file.ts';
+import { removeLeftovers, replaceFile } from '../base/replace-file.ts';
 
 const ownershipRecord = z.object({
   version: z.literal(1),
@@ -65,6 +65,7 @@ export class Ownership {
    */
   static async load(stateDirectory: string): Promise<Ownership> {
     const path = join(stateDirectory, 'ownership.json');
+    await removeLeftovers(path);
     const text = await readTextFile(path).catch(error => {
       if (codeOf(error) === 'ENOENT') return undefined;
       throw fileFailure(`reading the ownership record ${path}`, error);
@@ -92,9 +93,7 @@ export class Ownership {
 
   /** The keyed digest of an entry's value; how the value is formatted does not count. */
   digest(rawValue: string): string {
-    return createHmac('sha256', this.#key)
-      .update(JSON.stringify(JSON.parse(rawValue)))
-      .digest('hex');
+    return createHmac('sha256', this.#key).update(withoutFormatting(rawValue)).digest('hex');
   }
 
   /**
@@ -127,6 +126,15 @@ export class Ownership {
       entries: [...entries].map(([registry, entry]) => ({ registry, ...entry })),
     }));
     return `${JSON.stringify({ version: 1, key: this.#key, targets }, null, 1)}\n`;
+  }
+}
+
+function withoutFormatting(rawValue: string): string {
+  try {
+    return JSON.stringify(JSON.parse(rawValue));
+  } catch {
+    // Nested so deeply that the stack ends, which nothing is that we ever wrote.
+    return rawValue;
   }
 }
 

@@ -26,7 +26,12 @@ export type SecretContent =
 
 /** All mounted Secrets by name, or why the directory that holds them cannot be looked at. */
 export type SecretVolumes =
-  | { readonly ok: true; readonly volumes: ReadonlyMap<string, SecretContent> }
+  | {
+      readonly ok: true;
+      readonly volumes: ReadonlyMap<string, SecretContent>;
+      /** The name of the directory, which is that of the Secret if it is itself one. */
+      readonly itself: string;
+    }
   | { readonly ok: false; readonly problem: string };
 
 /**
@@ -36,16 +41,17 @@ export type SecretVolumes =
 export async function readSecretVolumes(directory: string): Promise<SecretVolumes> {
   const tried = `reading the secrets directory ${directory}`;
   try {
+    const itself = basename(directory);
     const names = await readdir(directory);
     if (names.some(name => name === '..data' || documentForms.has(name))) {
-      return { ok: true, volumes: new Map([[basename(directory), await readSecret(directory)]]) };
+      return { ok: true, itself, volumes: new Map([[itself, await readSecret(directory)]]) };
     }
     const volumes = new Map<string, SecretContent>();
     for (const name of names.sort()) {
       const path = join(directory, name);
       if (!name.startsWith('..') && (await isDirectory(path))) volumes.set(name, await readSecret(path));
     }
-    return { ok: true, volumes };
+    return { ok: true, itself, volumes };
   } catch (error) {
     return { ok: false, problem: fileFailure(tried, error).message };
   }
@@ -86,9 +92,12 @@ async function currentGeneration(directory: string): Promise<string | undefined>
 }
 
 async function isDirectory(path: string): Promise<boolean> {
-  return stat(path).then(
-    stats => stats.isDirectory(),
-    // A link that leads nowhere, or a directory that was removed just now: no mounted Secret either way.
-    () => false,
-  );
+  try {
+    return (await stat(path)).isDirectory();
+  } catch (error) {
+    // A link that leads nowhere, or a directory that was removed just now: no mounted Secret either way. Any other
+    // error tells nothing about the Secret, and so must not pass for its revocation.
+    if (['ENOENT', 'ELOOP'].includes(codeOf(error) ?? '')) return false;
+    throw error;
+  }
 }

@@ -22,7 +22,10 @@ export type Source = {
 export function nextSources(known: readonly Source[], seen: SecretVolumes): readonly Source[] {
   if (!seen.ok) return known.map(source => keep(source.name, source, seen.problem));
   const before = new Map(known.map(source => [source.name, source]));
-  return [...seen.volumes].map(([name, content]) => nextSource(name, before.get(name), content));
+  // A directory that was itself a Secret and now is empty is that Secret without content, not one that is gone.
+  const emptied = seen.volumes.size === 0 && before.has(seen.itself);
+  const volumes = emptied ? new Map([[seen.itself, { kind: 'empty' } as const]]) : seen.volumes;
+  return [...volumes].map(([name, content]) => nextSource(name, before.get(name), content));
 }
 
 function nextSource(name: string, before: Source | undefined, content: SecretContent): Source {

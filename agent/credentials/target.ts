@@ -3,8 +3,9 @@ import { lstat, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { codeOf, Failure } from '../base/failure.ts';
 import { fileFailure } from '../base/file-failure.ts';
-import { readTextFile } from '../base/read-text-file.ts';
+import { readFileBytes } from '../base/read-text-file.ts';
 import { removeFile, removeLeftovers, replaceFile } from '../base/replace-file.ts';
+import { readEntryValue } from './docker-config.ts';
 import { type DockerConfigText, parseDockerConfigText } from './docker-config-text.ts';
 import type { Entry } from './entry.ts';
 import { mergeDockerConfig } from './merge.ts';
@@ -43,14 +44,7 @@ export type TargetPlace = {
  * went; never throws. A file that already says it is not written.
  */
 export async function reconcileTarget(place: TargetPlace, entries: readonly Entry[]): Promise<TargetOutcome> {
-  const nothing = {
-    path: place.path,
-    managed: 0,
-    foreign: 0,
-    displaced: [],
-    written: false,
-    text: undefined,
-  };
+  const nothing = nothingFound(place);
   const file = join(place.hostRoot, place.path);
   try {
     const refusal = await findRefusal(file, place.hostRoot);
@@ -66,65 +60,129 @@ async function mergeInto(
   place: TargetPlace,
   entries: readonly Entry[],
 ): Promise<TargetOutcome> {
-  const { path, ownership } = place;
   await removeLeftovers(file);
-  const existing = await readExisting(file);
+  // Somebody who changes the file while we merge is merged again, not overwritten.
+  for (let round = 1; ; round++) {
+    const seen = await identityOf(file);
+    const existing = await readExisting(file);
+    const concerned = entries.length > 0 || place.ownership.of(place.path).entries.size > 0;
+    if (concerned && existing && existing.config === undefined && (await isYoung(file))) {
+      const problem = `${place.path} is no docker config (it may be in the middle of being written)`;
+      return { ...nothingFound(place), state: 'failed', problem };
+    }
+    const unlessChanged = async () => {
+      if ((await identityOf(file)) !== seen) throw new ChangedMeanwhile();
+    };
+    try {
+      return await writeMerged(file, existing, place, entries, unlessChanged);
+    } catch (error) {
+      if (!(error instanceof ChangedMeanwhile) || round === maxRounds) throw error;
+    }
+  }
+}
+
+async function writeMerged(
+  file: string,
+  existing: ExistingFile | undefined,
+  place: TargetPlace,
+  entries: readonly Entry[],
+  unlessChanged: () => Promise<void>,
+): Promise<TargetOutcome> {
+  const { path, ownership } = place;
   const owned = ownership.of(path);
   const merge = mergeDockerConfig({ existing, entries, owned, digest: value => ownership.digest(value) });
-  const outcome = {
-    path,
-    managed: merge.settled.entries.size,
-    foreign: merge.foreign.length,
-    displaced: merge.displaced,
-  };
-  const unchanged = merge.text === existing?.text && (entries.length === 0 || (await isPrivate(file)));
+  const { settled, foreign, displaced, text } = merge;
+  const outcome = { path, managed: settled.entries.size, foreign: foreign.length, displaced, text };
+  const unchanged = text === existing?.text && (entries.length === 0 || (await isPrivate(file)));
   try {
     if (!unchanged) {
       // 1. What is ours is recorded first: after a kill at any point both the old and the new value are known as ours.
       await ownership.record(path, merge.entering);
-      if (existing !== undefined && existing.config === undefined) await keepCopy(existing.text, place);
-      // 2. The file, whole or not at all.
-      if (merge.text === undefined) await removeFile(file);
-      else await replaceFile(file, merge.text);
+      if (existing !== undefined && existing.config === undefined) await keepCopy(existing.bytes, place);
+      // 2. The file, whole or not at all, and only if it still is what was merged.
+      if (text === undefined) await unlessChanged().then(() => removeFile(file));
+      else await replaceFile(file, text, unlessChanged);
     }
     // 3. The old values are no longer ours.
-    await ownership.record(path, merge.settled);
-    return { ...outcome, state: 'current', problem: null, written: !unchanged, text: merge.text };
+    await ownership.record(path, settled);
+    const problem = settled.entries.size > 0 ? findVoidingEntry(text, path) : null;
+    return { ...outcome, state: problem ? 'failed' : 'current', problem, written: !unchanged };
   } catch (error) {
+    if (error instanceof ChangedMeanwhile) throw error;
     const { message } = fileFailure(`writing ${path}`, error);
-    return { ...outcome, managed: 0, state: 'failed', problem: message, written: false, text: merge.text };
+    return { ...outcome, managed: 0, state: 'failed', problem: message, written: false };
   }
 }
 
-async function readExisting(
-  file: string,
-): Promise<{ text: string; config: DockerConfigText | undefined } | undefined> {
+/** The file is no longer the one that was read. */
+class ChangedMeanwhile extends Error {
+  override readonly message = 'somebody else keeps changing it';
+}
+
+/** How often a file that others change at the same time is merged anew before that is reported. */
+const maxRounds = 5;
+
+/** A file that is no docker config is left alone for so long, in milliseconds: others write theirs in several steps. */
+const youngMilliseconds = 500;
+
+type ExistingFile = {
+  readonly bytes: Buffer;
+  readonly text: string;
+  readonly config: DockerConfigText | undefined;
+};
+
+function nothingFound({ path }: TargetPlace) {
+  return { path, managed: 0, foreign: 0, displaced: [], written: false, text: undefined };
+}
+
+/** One bad entry voids the whole file for the kubelet; none of ours is bad, so it is somebody else's. */
+function findVoidingEntry(text: string | undefined, path: string): string | null {
+  const entries = text === undefined ? [] : [...(parseDockerConfigText(text)?.entries ?? [])];
+  const bad = entries.filter(([, value]) => readEntryValue(JSON.parse(value) ?? {}).kind === 'bad');
+  if (bad.length === 0) return null;
+  const names = bad.map(([registry]) => JSON.stringify(registry)).join(', ');
+  return `${path} is dropped by the kubelet as a whole, because somebody else's entry ${names} is malformed; mend or remove it`;
+}
+
+/** What tells one state of a file from another; undefined if there is none. */
+async function identityOf(file: string): Promise<string | undefined> {
+  const stats = await lstat(file, { bigint: true }).catch(missingIsUndefined);
+  return stats && [stats.dev, stats.ino, stats.size, stats.mtimeNs, stats.ctimeNs].join();
+}
+
+async function isYoung(file: string): Promise<boolean> {
+  const age = Date.now() - ((await changedAt(file))?.getTime() ?? 0);
+  // A time in the future is a clock that jumped, and no sign of youth.
+  return age >= 0 && age < youngMilliseconds;
+}
+
+async function readExisting(file: string): Promise<ExistingFile | undefined> {
   try {
-    const text = await readTextFile(file);
-    return { text, config: parseDockerConfigText(text) };
+    const bytes = await readFileBytes(file);
+    const text = bytes.toString('utf8');
+    return { bytes, text, config: parseDockerConfigText(text) };
   } catch (error) {
     return missingIsUndefined(error);
   }
 }
 
-/** Keeps what was in a file that is no docker config, before it is replaced: nothing is lost. */
-async function keepCopy(text: string, { path, stateDirectory }: TargetPlace): Promise<void> {
-  const digest = createHash('sha256').update(text).digest('hex').slice(0, 12);
+/** Keeps what was in a file that is no docker config, to the byte, before it is replaced: nothing is lost. */
+async function keepCopy(bytes: Buffer, { path, stateDirectory }: TargetPlace): Promise<void> {
+  const digest = createHash('sha256').update(bytes).digest('hex').slice(0, 12);
   await replaceFile(
     join(stateDirectory, 'replaced', `${path.slice(1).replaceAll('/', '_')}-${digest}`),
-    text,
+    bytes,
   );
 }
 
 /** Why the file must not be touched, if so: it, or its directory, is a link that leads out of where it should be. */
 async function findRefusal(file: string, hostRoot: string): Promise<string | undefined> {
-  const directory = await realpath(dirname(file)).catch(missingIsUndefined);
   const root = await realpath(hostRoot).catch(missingIsUndefined);
   if (root === undefined) {
     const tried = `looking for the node's root at ${hostRoot}`;
     throw new Failure({ tried, problem: 'it does not exist', advice: 'mount it there or set --host-root' });
   }
-  if (directory === undefined) return undefined;
+  const directory = await nearestDirectory(dirname(file));
   if (directory !== root && !directory.startsWith(join(root, '/'))) {
     return `its directory is a symbolic link that leads out of the node's root as mounted here; mount the real directory`;
   }
@@ -133,6 +191,12 @@ async function findRefusal(file: string, hostRoot: string): Promise<string | und
   const leadsTo = await realpath(file).catch(missingIsUndefined);
   if (leadsTo === join(directory, basename(leadsTo ?? ''))) return undefined;
   return 'it is a symbolic link that leads out of its directory; replace the link by a file, or remove it';
+}
+
+/** Where `directory` really is; if it is not there, the nearest one above it, for it will be made in that. */
+async function nearestDirectory(directory: string): Promise<string> {
+  const real = await realpath(directory).catch(missingIsUndefined);
+  return real ?? nearestDirectory(dirname(directory));
 }
 
 async function isPrivate(file: string): Promise<boolean> {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
 import { Bell } from '../../agent/base/bell.ts';
 
 const never = new AbortController().signal;
@@ -34,4 +35,25 @@ test('a listener is woken by the bell, by the time, and by the abort', limits, a
   abort.abort();
   await aborted;
   await bell.heard(60_000, abort.signal);
+});
+
+test('the last ring is never missed, however it falls between two listens', limits, async () => {
+  const bell = new Bell();
+  const last = 20_000;
+  let truth = 0;
+  let seen = 0;
+  const listener = (async () => {
+    while (seen < last) {
+      seen = truth;
+      if (seen < last) await bell.heard(60_000, never);
+    }
+  })();
+  while (truth < last) {
+    truth++;
+    bell.ring();
+    const pause = Math.random();
+    if (pause < 0.1) await turn();
+    else if (pause < 0.5) await undefined;
+  }
+  await listener;
 });

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import fc from 'fast-check';
 import { formatByteSize, parseByteSize } from '../../agent/base/byte-size.ts';
 
 test('quantities of bytes are read as Kubernetes writes them', () => {
@@ -21,4 +22,22 @@ test('bytes are written with the unit that keeps them short', () => {
     [5e15, '5000.0 TB'],
   ];
   for (const [bytes, text] of texts) assert.equal(formatByteSize(bytes), text);
+});
+
+test('whatever is read as a size is a whole number of bytes, never endless', () => {
+  assert.equal(parseByteSize(`${'9'.repeat(400)}Gi`), undefined);
+  const digits = fc.stringMatching(/^\d{1,400}(\.\d{1,20})?$/);
+  const unit = fc.constantFrom('', 'k', 'M', 'G', 'T', 'Ki', 'Mi', 'Gi', 'Ti', 'x', 'KI', 'B');
+  fc.assert(
+    fc.property(
+      fc.oneof(
+        fc.string(),
+        fc.tuple(digits, unit).map(parts => parts.join('')),
+      ),
+      text => {
+        const bytes = parseByteSize(text);
+        return bytes === undefined || (Number.isInteger(bytes) && bytes >= 0);
+      },
+    ),
+  );
 });

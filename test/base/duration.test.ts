@@ -35,3 +35,13 @@ test('durations are written in at most two units', () => {
   ];
   for (const [milliseconds, text] of texts) assert.equal(formatDuration(milliseconds), text);
 });
+
+test('a duration is the sum of its parts', () => {
+  const amount = fc.nat(100_000);
+  fc.assert(
+    fc.property(amount, amount, amount, amount, (h, m, s, ms) => {
+      const expected = h * 3_600_000 + m * 60_000 + s * 1_000 + ms;
+      return parseDuration(`${h}h${m}m${s}s${ms}ms`) === expected;
+    }),
+  );
+});

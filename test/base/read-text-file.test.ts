@@ -16,6 +16,8 @@ test('a named pipe, a directory and a huge file are refused without waiting or r
   await writeFile(join(directory, 'huge'), '');
   await truncate(join(directory, 'huge'), 10 * 2 ** 30);
   await assert.rejects(readTextFile(join(directory, 'huge')), /it has 10737418240 bytes/);
+  await truncate(join(directory, 'huge'), 8 * 2 ** 20);
+  assert.equal((await readTextFile(join(directory, 'huge'))).length, 8 * 2 ** 20);
   await writeFile(join(directory, 'text'), 'grüß');
   assert.equal(await readTextFile(join(directory, 'text')), 'grüß');
 });

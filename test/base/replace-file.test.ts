@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { chmod, readdir, readFile, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
@@ -77,9 +78,41 @@ test('what a killed process left beside the file is removed, and nothing else', 
   await removeLeftovers(join(directory, 'no/such/config.json'));
 });
 
+test('a process that is killed in the middle leaves a whole file', limits, async t => {
+  const path = join(await temporaryDirectory(t), 'config.json');
+  await replaceFile(path, 'x'.repeat(100_000));
+  for (let round = 0; round < 5; round++) {
+    const writer = spawn(process.execPath, ['--input-type=module', '--eval', endlessWriter, path], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    cleanUp(t, () => writer.kill('SIGKILL'));
+    await once(writer.stdout, 'data');
+    const killed = performance.now() + 30 * Math.random();
+    while (performance.now() < killed) {
+      const text = await readFile(path, 'utf8');
+      assert.ok(/^(.)\1*$/.test(text) && text.length === 100_000, text.slice(0, 10));
+    }
+    writer.kill('SIGKILL');
+    await once(writer, 'exit');
+    assert.match(await readFile(path, 'utf8'), /^(.)\1{99999}$/);
+    assert.equal((await stat(path)).mode & 0o777, 0o600);
+  }
+  await removeLeftovers(path);
+  assert.deepEqual(await readdir(join(path, '..')), ['config.json']);
+});
+
+/** Replaces the file of its argument for ever, by 100,000 times one letter and then another. */
+const endlessWriter = `
+  import { replaceFile } from ${JSON.stringify(new URL('../../agent/base/replace-file.ts', import.meta.url).href)};
+  for (let round = 0; ; round++) {
+    await replaceFile(process.argv[1], 'abcdefgh'[round % 8].repeat(100_000));
+    if (round === 0) process.stdout.write('writing');
+  }`;
+
 test('removing a file that is not there is no error', limits, async t => {
   const path = join(await temporaryDirectory(t), 'config.json');
   await removeFile(path);
+  await removeFile(join(path, '../no/such/directory/config.json'));
   await writeFile(path, '');
   await chmod(path, 0o400);
   await removeFile(path);

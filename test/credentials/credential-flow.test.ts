@@ -104,11 +104,18 @@ test('after 200 swaps in a row at random intervals, the last one is on disk', li
 });
 
 test('a change of which no event tells is found by the periodic look', limits, async t => {
-  const { node } = await startNode(t, 200);
-  // The watched directory is replaced as a whole: what happens in the new one is not watched yet.
-  await rename(node.secrets, `${node.secrets}-old`);
-  await node.write('two');
-  await until('the new password', async () => (await node.passwordIn(kubelet)) === 'two');
+  const { node, flow } = await startNode(t, 200);
+  // Of a file system that is mounted over a watched directory, and of what happens in it, no event tells.
+  execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', node.secrets]);
+  try {
+    await node.write('two');
+    await until('the new password', async () => (await node.passwordIn(kubelet)) === 'two');
+    await node.write('three');
+    await until('the next one', async () => (await node.passwordIn(kubelet)) === 'three');
+  } finally {
+    await flow.end();
+    execFileSync('umount', [node.secrets]);
+  }
 });
 
 test('what would not change is not written', limits, async t => {
@@ -162,6 +169,44 @@ test('what is revoked is taken out, and a file that we made goes with its last e
   );
 });
 
+test(
+  'a Secret that breaks keeps what it said, says why, and is followed again once it is mended',
+  limits,
+  async t => {
+    const { node } = await startNode(t);
+    const breaks: readonly (readonly [Record<string, string>, RegExp])[] = [
+      [{}, /the Secret does not exist or holds none of/],
+      [{ other: 'x' }, /holds none of/],
+      [{ '.dockerconfigjson': '' }, /it is empty/],
+      [{ '.dockerconfigjson': '{"auths": {"r.io": {"auth": "' }, /it is not JSON/],
+      [{ '.dockerconfigjson': '{"auths": []}' }, /"auths" is a list and should be an object/],
+      [{ '.dockerconfigjson': '[]' }, /it is a list and should be an object/],
+    ];
+    for (const [number, [payload, problem]] of breaks.entries()) {
+      await node.write(`before ${number}`);
+      await until('the password', async () => (await node.passwordIn(kubelet)) === `before ${number}`);
+      await updateKubeletVolume(join(node.secrets, 'team-a'), payload);
+      await until('the problem', () => problem.test(node.state?.sources[0]?.problems.join() ?? ''));
+      assert.equal(node.state?.sources[0]?.state, 'kept');
+      for (const path of [kubelet, docker]) assert.equal(await node.passwordIn(path), `before ${number}`);
+    }
+    await node.write('mended');
+    await until('the mended one', async () => (await node.passwordIn(docker)) === 'mended');
+    await until('the state', () => node.state?.sources[0]?.state === 'current');
+  },
+);
+
+test('one entry of several that is revoked goes, and the others stay', limits, async t => {
+  const { node } = await startNode(t);
+  const both = ['r.io', 's.io'].map(registry => ({ registry, user: 'u', password: 'p' }));
+  const volume = join(node.secrets, 'team-a');
+  const registries = async () => Object.keys(JSON.parse(await readFile(node.file(kubelet), 'utf8')).auths);
+  await updateKubeletVolume(volume, { '.dockerconfigjson': dockerConfigJson(...both) });
+  await until('both', async () => (await registries()).join() === 'r.io,s.io');
+  await updateKubeletVolume(volume, { '.dockerconfigjson': dockerConfigJson(...both.slice(1)) });
+  await until('the other alone', async () => (await registries()).join() === 's.io');
+});
+
 test('a restart while the Secret is broken or missing takes nothing away', limits, async t => {
   const { node, flow } = await startNode(t);
   for (const content of [{}, { '.dockerconfigjson': '{' }]) {
@@ -205,14 +250,17 @@ test(
     const cases: readonly (readonly [string, RegExp])[] = [
       ['ro', /writing \/var\/lib\/kubelet\/config.json: the file system is read-only/],
       ['nr_inodes=1', /no space or no inodes are left/],
+      // One page, and that is taken by a file of somebody else.
+      ['size=4k', /no space or no inodes are left/],
     ];
     for (const [options, problem] of cases) {
       mountAs(options);
       try {
+        if (options.startsWith('size')) await writeFile(join(directory, 'other'), 'x'.repeat(4_096));
         await node.write(`under ${options}`);
         await until('the failure', () => problem.test(node.targetState(kubelet)?.problem ?? ''));
+        await until('the other one', async () => (await node.passwordIn(docker)) === `under ${options}`);
         assert.equal(node.targetState(kubelet)?.state, 'failed');
-        assert.equal(await node.passwordIn(docker), `under ${options}`);
       } finally {
         execFileSync('umount', [directory]);
       }
@@ -222,6 +270,19 @@ test(
     }
   },
 );
+
+test('a target that is a directory is told, the other one is written, and it recovers', limits, async t => {
+  const { node } = await startNode(t);
+  await rm(node.file(docker));
+  await mkdir(node.file(docker));
+  await node.write('two');
+  await until('the failure', () => node.targetState(docker)?.state === 'failed');
+  assert.match(node.targetState(docker)?.problem ?? '', /it is a directory; move the directory away/);
+  await until('the other one', async () => (await node.passwordIn(kubelet)) === 'two');
+  await rm(node.file(docker), { recursive: true });
+  await until('the recovery', async () => (await node.passwordIn(docker)) === 'two');
+  await until('the state', () => node.targetState(docker)?.state === 'current');
+});
 
 test('a link out of the directory is refused and left alone; one within it is replaced', limits, async t => {
   const { node } = await startNode(t);

@@ -60,3 +60,18 @@ test('nesting without end is refused and no crash', () => {
   parseDockerConfigText(`{"x": ${'['.repeat(5_000)}${']'.repeat(5_000)}}`);
   parseDockerConfigText(`{"x": ${'['.repeat(500_000)}${']'.repeat(500_000)}}`);
 });
+
+test('the entries of several keys of the name add up, in whatever case; one that is no object is none', () => {
+  const config = parseDockerConfigText(
+    '{"auths": {"a": 1, "b": 2}, "x": 0, "AUTHS": {"b": 3}, "Auths": null}',
+  );
+  assert.deepEqual(
+    [...(config?.entries ?? [])],
+    [
+      ['a', '1'],
+      ['b', '3'],
+    ],
+  );
+  assert.deepEqual([...(config?.others ?? [])], [['x', '0']]);
+  assert.equal(parseDockerConfigText('{"AUTHS": [["a", 1]], "auths": {}}'), undefined);
+});

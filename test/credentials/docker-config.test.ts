@@ -106,3 +106,27 @@ test('no mutilated document is a crash, and none is quoted in a message', () => 
     { numRuns: 10_000 },
   );
 });
+
+test('a registry with a user name or password in its URL is left out, and what stands there is not shown', () => {
+  const names = [
+    `https://user:${secretText}@r.io/v1/`,
+    `${secretText}@s.io`,
+    `HTTP://a@b:${secretText}@t.io`,
+  ];
+  const auths = Object.fromEntries([...names, 'r.io/team@x'].map(name => [name, { auth }]));
+  const reading = readDocument(JSON.stringify({ auths }), 'dockerconfigjson', 's');
+  assert.deepEqual(entriesOf(reading), { 'r.io/team@x': auth });
+  assert.ok(reading.ok);
+  assert.deepEqual(reading.leftOut, names);
+  assert.deepEqual(reading.problems, [
+    'the entry "https://r.io/v1/" is left out: its name holds a user name or password',
+    'the entry "s.io" is left out: its name holds a user name or password',
+    'the entry "HTTP://t.io" is left out: its name holds a user name or password',
+  ]);
+});
+
+test('a registry name of control characters stays on one line of a message', () => {
+  const reading = readDocument('{"auths": {"a\\n\\u001b[2Jb": 3}}', 'dockerconfigjson', 's');
+  assert.ok(reading.ok);
+  assert.match(reading.problems.join(), /^the entry "a\\n\\u001b\[2Jb" is left out/);
+});

@@ -82,5 +82,8 @@ test('no key is a crash, and none makes the match slow', () => {
   );
   const asked = performance.now();
   matches([`${'*a'.repeat(5_000)}b.io`], `${'a'.repeat(5_000)}.io/x`);
-  assert.ok(performance.now() - asked < 2_000);
+  // All of them are one key once they are normalised.
+  const same = Object.fromEntries(Array.from({ length: 40_000 }, (_, index) => [`a.io?${index}`, { auth }]));
+  assert.equal(readKeyring(JSON.stringify({ auths: same })).lookup('a.io/x').length, 40_000);
+  assert.ok(performance.now() - asked < 3_000);
 });

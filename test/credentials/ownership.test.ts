@@ -20,6 +20,8 @@ test('what is recorded is known to the next start, with the same digests', async
   assert.deepEqual(again.of(target), { created: true, entries });
   assert.deepEqual(again.targets, [target]);
   assert.deepEqual([again.digest('{"auth":"eDp5"}')], digests, 'formatting does not count');
+  const deep = `${'['.repeat(100_000)}${']'.repeat(100_000)}`;
+  assert.notEqual(again.digest(deep), digests[0], 'no nesting is a crash');
   assert.equal((await stat(join(directory, 'ownership.json'))).mode & 0o777, 0o600);
 });
 

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
-import { mkdir, symlink, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { readSecretVolumes } from '../../agent/credentials/secret-volume.ts';
+import { cleanUp } from '../sandbox/cleanup.ts';
 import { updateKubeletVolume } from '../sandbox/kubelet-volume.ts';
 import { temporaryDirectory } from '../sandbox/temporary.ts';
 
@@ -42,28 +43,45 @@ test('a directory that cannot be read says why', limits, async t => {
   assert.equal(odd.volumes.get('a')?.kind, 'unreadable');
 });
 
+test('a Secret that cannot be looked at is not taken for one that is gone', limits, async t => {
+  const directory = await temporaryDirectory(t);
+  await updateKubeletVolume(join(directory, 'a'), { '.dockerconfigjson': '{}' });
+  await symlink('loop', join(directory, 'loop'));
+  assert.ok((await readSecretVolumes(directory)).ok);
+  // Readable but not searchable: the names are there, and what they name cannot be reached by anybody but root.
+  await chmod(directory, 0o744);
+  cleanUp(t, () => process.seteuid?.(0));
+  process.seteuid?.(65_534);
+  const blind = await readSecretVolumes(directory);
+  assert.ok(!blind.ok && /permission denied/.test(blind.problem), JSON.stringify(blind));
+});
+
 test('a read during swaps is one generation, whole', limits, async t => {
   const directory = await temporaryDirectory(t);
   const volume = join(directory, 'a');
+  // The last of the names that are looked for, so that a read takes as long as it can.
   const content = (number: number) => `${number} ${'x'.repeat(50_000)} ${number}`;
-  await updateKubeletVolume(volume, { '.dockerconfigjson': content(0) });
+  await updateKubeletVolume(volume, { 'config.json': content(0) });
   let swapping = true;
   const swaps = (async () => {
     for (let number = 1; number <= 200; number++)
-      await updateKubeletVolume(volume, { '.dockerconfigjson': content(number) });
+      await updateKubeletVolume(volume, { 'config.json': content(number) });
     swapping = false;
   })();
-  let seen = 0;
-  while (swapping) {
-    const all = await readSecretVolumes(directory);
-    assert.ok(all.ok);
-    const secret = all.volumes.get('a');
-    assert.ok(secret?.kind === 'document', JSON.stringify(secret).slice(0, 200));
-    const [first, , last] = secret.text.split(' ');
-    assert.equal(first, last);
-    assert.ok(Number(first) >= seen, 'never an older one');
-    seen = Number(first);
-  }
-  await swaps;
-  assert.ok(seen > 0);
+  const reader = async () => {
+    let seen = 0;
+    while (swapping) {
+      const all = await readSecretVolumes(directory);
+      assert.ok(all.ok);
+      const secret = all.volumes.get('a');
+      assert.ok(secret?.kind === 'document', JSON.stringify(secret).slice(0, 200));
+      const [first, , last] = secret.text.split(' ');
+      assert.equal(first, last);
+      assert.ok(Number(first) >= seen, 'never an older one');
+      seen = Number(first);
+    }
+    assert.ok(seen > 0);
+  };
+  // Several at once, so that some are in the middle of reading when the old generation is removed.
+  await Promise.all([swaps, ...Array.from({ length: 6 }, reader)]);
 });

@@ -17,7 +17,7 @@ function document(auths: object): SecretContent {
 }
 
 function next(known: readonly Source[], volumes: Record<string, SecretContent>): readonly Source[] {
-  return nextSources(known, { ok: true, volumes: new Map(Object.entries(volumes)) });
+  return nextSources(known, { ok: true, itself: 'secrets', volumes: new Map(Object.entries(volumes)) });
 }
 
 function brief(sources: readonly Source[]) {
@@ -57,6 +57,11 @@ test('what a good document no longer lists is revoked, and so is a source whose 
   ]);
   assert.deepEqual(brief(next(good, { a: document({}) })), [['a', 'current', '']]);
   assert.deepEqual(brief(next(good, {})), []);
+});
+
+test('a directory that was itself the Secret and is empty now keeps its entries', () => {
+  const kept = nextSources(good, { ok: true, itself: 'a', volumes: new Map() });
+  assert.deepEqual(brief(kept), [['a', 'kept', 'r.io,s.io']]);
 });
 
 test('an entry that is still listed but unusable keeps its last good credential', () => {

@@ -1,0 +1,179 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import {
+  mkdir,
+  readdir,
+  readFile,
+  rename,
+  rmdir,
+  stat,
+  symlink,
+  unlink,
+  utimes,
+  writeFile,
+} from 'node:fs/promises';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { SecretText } from '../../agent/base/secret-text.ts';
+import { Ownership } from '../../agent/credentials/ownership.ts';
+import { reconcileTarget } from '../../agent/credentials/target.ts';
+import { cleanUp } from '../sandbox/cleanup.ts';
+import { temporaryDirectory } from '../sandbox/temporary.ts';
+
+const limits = { timeout: 10_000 };
+const path = '/root/.docker/config.json';
+const ours = { registry: 'a.io', source: 'team-a', auth: new SecretText('dTpw') };
+
+async function emptyNode(t: TestContext) {
+  const directory = await temporaryDirectory(t);
+  const hostRoot = join(directory, 'host');
+  const stateDirectory = join(directory, 'state');
+  await mkdir(hostRoot);
+  const ownership = await Ownership.load(stateDirectory);
+  const place = { path, hostRoot, stateDirectory, ownership };
+  return { directory, hostRoot, stateDirectory, place, file: join(hostRoot, path) };
+}
+
+test('a link above a directory that is still missing leads nothing out of the node', limits, async t => {
+  const { directory, hostRoot, place } = await emptyNode(t);
+  await mkdir(join(directory, 'outside'));
+  for (const link of [join(directory, 'outside'), '../outside']) {
+    await symlink(link, join(hostRoot, 'root'));
+    const outcome = await reconcileTarget(place, [ours]);
+    assert.equal(outcome.state, 'refused');
+    assert.match(outcome.problem ?? '', /leads out of the node's root/);
+    assert.deepEqual(await readdir(join(directory, 'outside')), []);
+    await unlink(join(hostRoot, 'root'));
+  }
+  await mkdir(join(hostRoot, 'var/roothome'), { recursive: true });
+  await symlink('var/roothome', join(hostRoot, 'root'));
+  assert.equal((await reconcileTarget(place, [ours])).state, 'current', 'a link within the node is none out');
+});
+
+test('a root of the node that is not mounted is a failure, and nothing is made', limits, async t => {
+  const { directory, place } = await emptyNode(t);
+  await rmdir(join(directory, 'host'));
+  const outcome = await reconcileTarget(place, [ours]);
+  assert.equal(outcome.state, 'failed');
+  assert.match(
+    outcome.problem ?? '',
+    /looking for the node's root at .*host: it does not exist; mount it there/,
+  );
+  assert.deepEqual(await readdir(directory), []);
+});
+
+test('a target that is a directory says so, and is written once the directory is gone', limits, async t => {
+  const { file, place } = await emptyNode(t);
+  await mkdir(file, { recursive: true });
+  const { state, problem } = await reconcileTarget(place, [ours]);
+  assert.deepEqual(
+    { state, problem },
+    {
+      state: 'failed',
+      problem: `updating ${path}: it is a directory; move the directory away, so that a file can be there`,
+    },
+  );
+  await rmdir(file);
+  assert.equal((await reconcileTarget(place, [ours])).state, 'current');
+});
+
+test('what is no docker config is kept to the byte before it is replaced', limits, async t => {
+  const { file, stateDirectory, place } = await emptyNode(t);
+  const bytes = Buffer.from([0xff, 0xfe, 0x00, 0x7b, 0xc3]);
+  await mkdir(join(file, '..'), { recursive: true });
+  await writeFile(file, bytes);
+  assert.equal((await reconcileTarget(place, [])).written, false, 'not replaced by nothing');
+  assert.deepEqual(await readFile(file), bytes);
+  const young = await reconcileTarget(place, [ours]);
+  assert.deepEqual([young.state, young.written], ['failed', false], 'somebody may be writing it just now');
+  assert.match(young.problem ?? '', /no docker config \(it may be in the middle of being written\)/);
+  await utimes(file, new Date(0), new Date(0));
+  assert.equal((await reconcileTarget(place, [ours])).state, 'current');
+  const [copy = ''] = await readdir(join(stateDirectory, 'replaced'));
+  assert.match(copy, /^root_.docker_config.json-[0-9a-f]{12}$/);
+  assert.deepEqual(await readFile(join(stateDirectory, 'replaced', copy)), bytes);
+  assert.equal((await stat(join(stateDirectory, 'replaced', copy))).mode & 0o777, 0o600);
+});
+
+test("somebody's entry nested without end is kept aside and put back", limits, async t => {
+  const { file, place } = await emptyNode(t);
+  await mkdir(join(file, '..'), { recursive: true });
+  for (const depth of [1_000, 3_000, 5_000]) {
+    const theirs = `{"auths": {"a.io": ${'['.repeat(depth)}${']'.repeat(depth)}}}`;
+    await writeFile(file, theirs);
+    const placed = await reconcileTarget(place, [ours]);
+    assert.deepEqual([placed.state, placed.problem], ['current', null], `${depth}`);
+    assert.equal((await reconcileTarget(place, [])).state, 'current');
+  }
+});
+
+test('a change that somebody makes while we write is merged and not lost', { timeout: 60_000 }, async t => {
+  const { file, place } = await emptyNode(t);
+  await mkdir(join(file, '..'), { recursive: true });
+  for (let round = 0; round < 40; round++) {
+    const entry = { ...ours, auth: new SecretText(Buffer.from(`u:${round}`).toString('base64')) };
+    const writing = reconcileTarget(place, [entry]);
+    // As docker's own CLI does it: a new file, renamed over the old one, at any moment of ours.
+    await new Promise(resolve => setTimeout(resolve, Math.random() * 8));
+    await writeFile(`${file}.theirs`, `{"auths": {"b.io": {"auth": "eDp5"}}, "round": ${round}}`);
+    await rename(`${file}.theirs`, file);
+    await writing;
+    await reconcileTarget(place, [entry]);
+    const { auths, round: theirs } = JSON.parse(await readFile(file, 'utf8'));
+    assert.deepEqual(
+      [theirs, auths['b.io'], auths['a.io']],
+      [round, { auth: 'eDp5' }, { auth: entry.auth.reveal() }],
+    );
+  }
+});
+
+test("somebody else's entry that voids the file for the kubelet is told", limits, async t => {
+  const { file, place } = await emptyNode(t);
+  await mkdir(join(file, '..'), { recursive: true });
+  await writeFile(file, '{"auths": {"b.io": {"auth": "nocolon"}}}');
+  const outcome = await reconcileTarget(place, [ours]);
+  assert.deepEqual([outcome.state, outcome.written], ['failed', true]);
+  assert.match(
+    outcome.problem ?? '',
+    /dropped by the kubelet as a whole, because somebody else's entry "b.io" is malformed/,
+  );
+  assert.equal((await reconcileTarget(place, [])).state, 'current');
+});
+
+test('without room for the record the file is not touched', limits, async t => {
+  const { file, stateDirectory, place } = await emptyNode(t);
+  await mkdir(stateDirectory, { recursive: true });
+  execFileSync('mount', ['-t', 'tmpfs', '-o', 'ro', 'tmpfs', stateDirectory]);
+  cleanUp(t, () => execFileSync('umount', [stateDirectory]));
+  const outcome = await reconcileTarget(place, [ours]);
+  assert.equal(outcome.state, 'failed');
+  assert.match(outcome.problem ?? '', /writing the ownership record .*: the file system is read-only/);
+  await assert.rejects(stat(file), { code: 'ENOENT' });
+});
+
+test(
+  'what a killed agent left beside the file is cleaned, and the next look settles the record',
+  limits,
+  async t => {
+    const { file, stateDirectory, place } = await emptyNode(t);
+    await reconcileTarget(place, [ours]);
+    await writeFile(join(file, '../.config.json.pullready-0123456789ab'), '{"auths": {"a.io": {"au');
+    // The record as it is between the two steps: both values are known as ours.
+    const rotated = { ...ours, auth: new SecretText('dTpx') };
+    const owned = place.ownership.of(path);
+    const digests = [ours, rotated].map(({ auth }) =>
+      place.ownership.digest(JSON.stringify({ auth: auth.reveal() })),
+    );
+    await place.ownership.record(path, {
+      ...owned,
+      entries: new Map([['a.io', { source: 'team-a', digests }]]),
+    });
+    const again = { ...place, ownership: await Ownership.load(stateDirectory) };
+    const outcome = await reconcileTarget(again, [rotated]);
+    assert.deepEqual([outcome.state, outcome.displaced, outcome.foreign], ['current', [], 0]);
+    assert.deepEqual(await readdir(join(file, '..')), ['config.json']);
+    assert.deepEqual(again.ownership.of(path).entries.get('a.io')?.digests, [digests[1]]);
+    await reconcileTarget(again, []);
+    await assert.rejects(stat(file), { code: 'ENOENT' });
+  },
+);
