@@ -1,18 +1,27 @@
 import assert from 'node:assert/strict';
 import { appendFile, cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { defaultConfig, parseConfig } from '../../agent/config.ts';
-import { agentPod, manifests, type RenderedObject, render, theOnly } from './rendered.ts';
+import {
+  agentPod,
+  configText,
+  kustomizations,
+  manifests,
+  nameOf,
+  type RenderedObject,
+  render,
+  theOnly,
+} from './rendered.ts';
 
 describe('the generated config', { timeout: 60_000 }, () => {
   it('is one that the agent takes, and changes nothing until it is edited', async () => {
-    assert.deepEqual(parseConfig(await configText()), { ok: true, config: defaultConfig });
+    assert.deepEqual(parseConfig(await configSource()), { ok: true, config: defaultConfig });
   });
 
   it('shows examples that the agent takes, with its own default values', async () => {
-    const parsed = parseConfig(examplesOf(await configText()));
+    const parsed = parseConfig(examplesOf(await configSource()));
 
     assert.ok(parsed.ok, JSON.stringify(parsed));
     assert.ok(parsed.config.images.length > 0);
@@ -38,25 +47,33 @@ describe('the generated config', { timeout: 60_000 }, () => {
     assert.equal(mountedConfig(after), configName(after));
   });
 
-  it('can be replaced, together with the image, by the kustomization of a user', async test => {
-    const directory = await temporaryDirectory(test);
-    await cp(manifests, join(directory, 'pullready/manifests'), { recursive: true });
-    await mkdir(join(directory, 'mine'));
-    await writeFile(join(directory, 'mine/config.yaml'), 'images: [registry.example.com/team/api:v1]\n');
-    await writeFile(join(directory, 'mine/kustomization.yaml'), usersKustomization);
+  for (const kustomization of kustomizations) {
+    it(`can be replaced, together with the image, by a user who builds on ${nameOf(kustomization)}`, async test => {
+      const directory = await temporaryDirectory(test);
+      await cp(manifests, join(directory, 'pullready/manifests'), { recursive: true });
+      await mkdir(join(directory, 'mine'));
+      await writeFile(join(directory, 'mine/config.yaml'), 'images: [registry.example.com/team/api:v1]\n');
+      const base = join('../pullready/manifests', relative(manifests, kustomization));
+      await writeFile(join(directory, 'mine/kustomization.yaml'), usersKustomization(base));
 
-    const objects = await render(join(directory, 'mine'));
+      const objects = await render(join(directory, 'mine'));
 
-    assert.deepEqual(theOnly('ConfigMap', objects).data, {
-      'config.yaml': 'images: [registry.example.com/team/api:v1]\n',
+      assert.equal(configText(objects), 'images: [registry.example.com/team/api:v1]\n');
+      assert.equal(mountedConfig(objects), configName(objects));
+      const { container } = agentPod(objects);
+      assert.match(String(container.image), /^registry\.example\.com\/infrastructure\/pullready:/);
     });
-    assert.equal(mountedConfig(objects), configName(objects));
-    const { container } = agentPod(objects);
-    assert.match(String(container.image), /^registry\.example\.com\/infrastructure\/pullready:/);
+  }
+
+  it('kubelet-only: leaves docker alone, and is else that of the base', async () => {
+    const parsed = parseConfig(configText(await render(join(manifests, 'variants/kubelet-only'))));
+
+    const credentials = { ...defaultConfig.credentials, targets: ['/var/lib/kubelet/config.json'] };
+    assert.deepEqual(parsed, { ok: true, config: { ...defaultConfig, credentials } });
   });
 });
 
-function configText(): Promise<string> {
+function configSource(): Promise<string> {
   return readFile(join(manifests, 'base/config.yaml'), 'utf8');
 }
 
@@ -67,9 +84,10 @@ function examplesOf(text: string): string {
 }
 
 /** As the comment in manifests/kustomization.yaml tells it. */
-const usersKustomization = `
+function usersKustomization(base: string): string {
+  return `
 bases:
-  - ../pullready/manifests
+  - ${base}
 images:
   - name: pullready
     newName: registry.example.com/infrastructure/pullready
@@ -80,6 +98,7 @@ configMapGenerator:
     files:
       - config.yaml
 `;
+}
 
 function configName(objects: readonly RenderedObject[]): string {
   return theOnly('ConfigMap', objects).metadata.name;

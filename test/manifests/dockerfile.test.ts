@@ -7,43 +7,36 @@ import { before, describe, it, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { settingTable } from '../../agent/settings.ts';
+import { entrypointOf, first, type Instruction, readDockerfile } from './dockerfile.ts';
 import { agentPod, manifests, render } from './rendered.ts';
 
 const project = fileURLToPath(new URL('../..', import.meta.url));
 
-/** One line of the Dockerfile, without comments and with its continuation lines. */
-type Instruction = { readonly name: string; readonly value: string };
-
 describe('the Dockerfile, as far as it can be held without building the image', { timeout: 120_000 }, () => {
-  let instructions: readonly Instruction[];
+  let head: readonly Instruction[];
   let buildStage: readonly Instruction[];
   let finalStage: readonly Instruction[];
   let version: string;
 
   before(async () => {
-    instructions = parseInstructions(await readFile(join(project, 'Dockerfile'), 'utf8'));
-    const starts = instructions.flatMap(({ name }, index) => (name === 'FROM' ? [index] : []));
-    assert.equal(starts.length, 2, 'a stage that builds and one that is shipped');
-    buildStage = instructions.slice(starts[0], starts[1]);
-    finalStage = instructions.slice(starts[1]);
+    ({ head, buildStage, finalStage } = await readDockerfile());
     ({ version } = JSON.parse(await readFile(join(project, 'package.json'), 'utf8')));
   });
 
   it('takes both base images, of Node.js 24, from arguments that are declared before the first stage', () => {
-    const beforeStages = instructions.slice(0, instructions.indexOf(first('FROM', buildStage)));
-    const defaults = beforeStages.map(({ name, value }) => {
+    const defaults = head.map(({ name, value }) => {
       assert.equal(name, 'ARG');
       return value;
     });
     assert.equal(defaults.length, 2);
     for (const value of defaults) assert.match(value, /^[A-Z_]+=.*node(js)?:?24-/);
     const names = defaults.map(value => value.split('=')[0]);
-    assert.match(first('FROM', buildStage).value, new RegExp(`\\$\\{${names[0]}\\} AS build$`));
-    assert.equal(first('FROM', finalStage).value, `\${${names[1]}}`);
+    assert.match(first('FROM', buildStage), new RegExp(`\\$\\{${names[0]}\\} AS build$`));
+    assert.equal(first('FROM', finalStage), `\${${names[1]}}`);
   });
 
   it('bundles once on the platform of the builder, and ships for every platform', () => {
-    assert.match(first('FROM', buildStage).value, /^--platform=\$BUILDPLATFORM /);
+    assert.match(first('FROM', buildStage), /^--platform=\$BUILDPLATFORM /);
     assert.ok(
       finalStage.every(({ name }) => name !== 'RUN'),
       'nothing has to be executed on the other platform',
@@ -71,47 +64,31 @@ describe('the Dockerfile, as far as it can be held without building the image', 
 
     await promisify(execFile)('npm', ['run', 'build'], { cwd: directory, timeout: 60_000 });
 
-    const [from, to] = first('COPY', finalStage).value.replace('--from=build ', '').split(' ');
-    const made = String(from).replace(first('WORKDIR', buildStage).value, directory);
+    const [from, to] = first('COPY', finalStage).replace('--from=build ', '').split(' ');
+    const made = String(from).replace(first('WORKDIR', buildStage), directory);
     await access(made);
     assert.equal(to, './');
-    const program = join(first('WORKDIR', finalStage).value, basename(made));
-    assert.deepEqual(JSON.parse(first('ENTRYPOINT', finalStage).value), ['node', program]);
+    const program = join(first('WORKDIR', finalStage), basename(made));
+    const [node, ...args] = entrypointOf(finalStage);
+    assert.equal(node, 'node');
+    assert.equal(args.at(-1), program);
+    assert.ok(args.slice(0, -1).every(flag => flag.startsWith('--')));
   });
 
   it('starts the agent without a shell, as root, with what the DaemonSet says too', async () => {
     const { container } = agentPod(await render(manifests));
-    assert.deepEqual(JSON.parse(first('CMD', finalStage).value), container.args);
-    assert.equal(first('USER', finalStage).value, '0:0');
-    assert.equal(first('EXPOSE', finalStage).value, settingTable.listen.fallback.split(':').at(-1));
-    assert.equal(dirname(settingTable.helpers.fallback), first('WORKDIR', finalStage).value);
+    assert.deepEqual(JSON.parse(first('CMD', finalStage)), container.args);
+    assert.equal(first('USER', finalStage), '0:0');
+    assert.equal(first('EXPOSE', finalStage), settingTable.listen.fallback.split(':').at(-1));
+    assert.equal(dirname(settingTable.helpers.fallback), first('WORKDIR', finalStage));
   });
 
   it('names the version of package.json, and so do the manifests', async () => {
-    assert.equal(first('ARG', finalStage).value, `VERSION=${version}`);
+    assert.equal(first('ARG', finalStage), `VERSION=${version}`);
     const { container } = agentPod(await render(manifests));
     assert.equal(container.image, `pullready:${version}`);
   });
 });
-
-function parseInstructions(text: string): readonly Instruction[] {
-  const lines = text
-    .replaceAll(/^#.*\n/gm, '')
-    .replaceAll(/\\\n\s*/g, '')
-    .split('\n');
-  return lines.flatMap(line => {
-    const [, name, value] = /^([A-Z]+) (.*)$/.exec(line) ?? [];
-    if (name !== undefined && value !== undefined) return [{ name, value }];
-    assert.equal(line.trim(), '', 'every line is an instruction');
-    return [];
-  });
-}
-
-function first(name: string, stage: readonly Instruction[]): Instruction {
-  const found = stage.find(instruction => instruction.name === name);
-  assert.ok(found, `no ${name} in the stage`);
-  return found;
-}
 
 /** The files and directories that a stage copies from the build context. */
 function contextSources(stage: readonly Instruction[]): readonly string[] {

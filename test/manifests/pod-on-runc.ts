@@ -8,17 +8,24 @@ import type { IContainer } from 'kubernetes-models/v1/Container';
 import type { IPodSpec } from 'kubernetes-models/v1/PodSpec';
 import type { IVolume } from 'kubernetes-models/v1/Volume';
 import type { IVolumeMount } from 'kubernetes-models/v1/VolumeMount';
+import type { Containerd } from '../sandbox/containerd.ts';
 
 /** A rendered pod, and what the cluster and the node would add to it. */
 type PodOnRunc = {
   readonly pod: IPodSpec;
   readonly container: IContainer;
-  /** What the image brings: the program with its first arguments, and the bundle on this machine. */
-  readonly image: { readonly entrypoint: readonly string[]; readonly bundle: string };
+  /** What the image brings: the program with its first arguments, its directory, and the bundle on this machine. */
+  readonly image: {
+    readonly entrypoint: readonly string[];
+    readonly directory: string;
+    readonly bundle: string;
+  };
   /** The data of ConfigMaps and Secrets, by their names. */
   readonly objects: Readonly<Record<string, Readonly<Record<string, string>>>>;
   /** The directory that stands in for the root of the node. */
   readonly node: string;
+  /** The runtime of the node, whose seccomp profile is the RuntimeDefault. */
+  readonly containerd: Containerd;
   /** An empty directory for the container's own files. */
   readonly directory: string;
 };
@@ -36,8 +43,8 @@ export type RunningContainer = {
 };
 
 /**
- * Starts the container of a pod with runc, as the kubelet and a runtime would on a node: volumes, user, capabilities
- * and the read-only root are those of the pod. Not covered: the seccomp profile and the limits of memory.
+ * Starts the container of a pod with runc, as the kubelet and containerd would on a node: volumes, user, capabilities,
+ * the read-only root, the seccomp profile and the limit of memory are those of the pod.
  */
 export async function startPod(options: PodOnRunc): Promise<RunningContainer> {
   const { directory } = options;
@@ -77,21 +84,44 @@ async function runtimeSpec(options: PodOnRunc): Promise<object> {
       user: { uid: runAsUser, gid: runAsGroup },
       args: [...image.entrypoint, ...(container.args ?? [])],
       env: ['PATH=/nodejs/bin:/usr/bin', 'NODE_NAME=node-1'],
-      cwd: '/opt/pullready',
+      cwd: image.directory,
       capabilities: dropped ? {} : undefined,
       noNewPrivileges: allowPrivilegeEscalation === false,
     },
     root: { path: 'rootfs', readonly: readOnlyRootFilesystem === true },
-    mounts: [...baseMounts(image.bundle), ...(await volumeMounts(options))],
+    mounts: [...baseMounts(image), ...(await volumeMounts(options))],
     linux: {
       namespaces: ['pid', 'ipc', 'uts', 'mount', 'network'].map(type => ({ type })),
       rootfsPropagation: 'rslave',
+      resources: { memory: { limit: bytes(container.resources?.limits?.memory) } },
+      seccomp:
+        pod.securityContext?.seccompProfile?.type === 'RuntimeDefault'
+          ? await runtimeDefault(options.containerd)
+          : undefined,
     },
   };
 }
 
+/** The seccomp profile that containerd gives to a container without one of its own. */
+async function runtimeDefault(containerd: Containerd): Promise<object> {
+  const id = `seccomp-${randomUUID()}`;
+  await containerd.ctr('containers', 'create', '--seccomp', '--rootfs', '/nonexistent', id, 'true');
+  const spec = JSON.parse(await containerd.ctr('containers', 'info', '--spec', id));
+  await containerd.ctr('containers', 'delete', id);
+  if (spec.linux?.seccomp?.defaultAction !== 'SCMP_ACT_ERRNO')
+    throw new Error('containerd gave no seccomp profile');
+  return spec.linux.seccomp;
+}
+
+/** The bytes of a quantity of memory, of which the manifests use one form. */
+function bytes(quantity: string | number | undefined): number {
+  const [, mebibytes] = /^(\d+)Mi$/.exec(String(quantity)) ?? [];
+  if (mebibytes === undefined) throw new Error(`${quantity} is not in the form 64Mi`);
+  return Number(mebibytes) * 2 ** 20;
+}
+
 /** What every runtime mounts, and the programs of this machine in place of those of the base image. */
-function baseMounts(bundle: string): readonly object[] {
+function baseMounts({ bundle, directory }: PodOnRunc['image']): readonly object[] {
   const readOnly = (source: string, destination = source): object => ({
     ...{ source, destination, type: 'bind' },
     options: ['rbind', 'ro'],
@@ -99,9 +129,12 @@ function baseMounts(bundle: string): readonly object[] {
   return [
     { destination: '/proc', type: 'proc', source: 'proc' },
     { destination: '/dev', type: 'tmpfs', source: 'tmpfs', options: ['nosuid', 'mode=755'] },
+    { destination: '/sys', type: 'sysfs', source: 'sysfs', options: ['nosuid', 'noexec', 'nodev', 'ro'] },
+    // By it Node.js knows the limit of memory.
+    { destination: '/sys/fs/cgroup', type: 'cgroup', source: 'cgroup', options: ['nosuid', 'nodev', 'ro'] },
     ...['/usr', '/lib', '/lib64'].map(path => readOnly(path)),
     readOnly(process.execPath, '/nodejs/bin/node'),
-    readOnly(bundle, '/opt/pullready/pullready.mjs'),
+    readOnly(bundle, join(directory, 'pullready.mjs')),
   ];
 }
 

@@ -1,86 +1,150 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { mkdir, mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { access, mkdir, readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, it, type TestContext } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
+import { before, describe, it, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { stringify } from 'yaml';
+import type { Status } from '../../agent/status/status.ts';
+import { cleanUp } from '../sandbox/cleanup.ts';
+import { dockerConfigJson } from '../sandbox/docker-config.ts';
+import { publishImage } from '../sandbox/images.ts';
+import type { SandboxNode } from '../sandbox/sandbox-node.ts';
+import { temporaryDirectory, temporaryNode } from '../sandbox/temporary.ts';
+import { waitUntil } from '../sandbox/wait-until.ts';
+import { entrypointOf, first, type Instruction, readDockerfile } from './dockerfile.ts';
 import { type RunningContainer, startPod } from './pod-on-runc.ts';
-import { agentPod, manifests, render, theOnly } from './rendered.ts';
+import { agentPod, configText, manifests, render, theOnly } from './rendered.ts';
 
 const project = fileURLToPath(new URL('../..', import.meta.url));
+const users = [{ name: 'robot', password: 's3cret', repositories: ['*'] }];
+const [kubeletFile, dockerFile] = ['var/lib/kubelet/config.json', 'root/.docker/config.json'];
 
-const auths = {
-  'registry.example.com': { auth: Buffer.from('robot:s3cret').toString('base64') },
-};
+describe('the rendered pod, started on a node with no more rights than it is given', {
+  timeout: 120_000,
+}, () => {
+  let finalStage: readonly Instruction[];
 
-describe('the rendered pod, started on a stand-in node', { timeout: 120_000 }, () => {
-  it('writes the credentials with no more rights than it is given, gets ready, and ends on SIGTERM', async test => {
-    const { node, agent } = await startOnStandInNode(test);
+  before(async () => {
+    ({ finalStage } = await readDockerfile());
+  });
 
-    const targets = ['var/lib/kubelet/config.json', 'root/.docker/config.json'].map(path => join(node, path));
-    await converged(agent, async () => {
-      for (const target of targets) assert.deepEqual(JSON.parse(await readFile(target, 'utf8')), { auths });
-      assert.equal(await answer(agent, '/livez'), 200);
-      assert.equal(await answer(agent, '/readyz'), 200);
-    });
+  it('writes the credentials, pulls an image, gets ready, and ends on SIGTERM', async test => {
+    const node = await temporaryNode(test, { users });
+    const { reference } = await publishImage(node.registry, { repository: 'api', tag: 'v1', layers: [1000] });
+    const config = stringify({ images: [reference], disk: { keepFree: '1Mi' } });
 
-    for (const target of targets) {
-      const { mode, uid } = await stat(target);
-      assert.deepEqual([mode & 0o777, uid], [0o600, 0]);
-    }
-    assert.deepEqual(await readdir(join(node, 'run')), [], 'nothing is left in /run');
-    assert.match(await agent.exec(['node', '-p', readCapabilities]), /^CapPrm:\s+0+\s+CapEff:\s+0+$/m);
+    const agent = await startAgentPod(test, node, manifests, config);
+    await untilReady(agent);
+
+    for (const file of [kubeletFile, dockerFile]) await assertWritten(node, file);
+    assert.match(await node.containerd.ctr('images', 'ls', '-q'), new RegExp(`^${reference}$`, 'm'));
+    const { disk, node: name } = await statusOf(agent);
+    assert.ok(disk.freeBytes, 'it sees the file system of the images without a mount of it');
+    assert.equal(name, 'node-1');
     assert.equal(await agent.stop(), 0);
   });
+
+  it('has neither capabilities nor a way to more, and cannot change what is mounted to be read', async test => {
+    const node = await temporaryNode(test, { users });
+    const agent = await startAgentPod(test, node, manifests);
+    await untilReady(agent);
+
+    const process1 = await agent.exec(['node', '-p', 'fs.readFileSync("/proc/1/status", "utf8")']);
+    for (const line of [/^CapPrm:\s+0+$/m, /^CapEff:\s+0+$/m, /^NoNewPrivs:\s+1$/m, /^Seccomp:\s+2$/m])
+      assert.match(process1, line);
+    for (const directory of ['/', '/tmp', '/host', '/host/run', '/etc/pullready/config'])
+      assert.match(await agent.exec(['node', '-e', writeInto(directory)]), /^(EROFS|ENOENT)$/m, directory);
+    assert.deepEqual(
+      await readdir(join(node.hostRoot, 'run')),
+      ['cni', 'containerd'],
+      'it leaves nothing in /run',
+    );
+  });
+
+  it('kubelet-only: gets ready on a node where nothing can be made in /root', async test => {
+    const node = await temporaryNode(test, { users });
+
+    const agent = await startAgentPod(test, node, join(manifests, 'variants/kubelet-only'));
+    await untilReady(agent);
+
+    await assertWritten(node, kubeletFile);
+    await assert.rejects(access(join(node.hostRoot, 'root')), { code: 'ENOENT' });
+  });
+
+  /** Starts the pod; in place of the config of the manifests it can be given one that a user would write. */
+  async function startAgentPod(
+    test: TestContext,
+    node: SandboxNode,
+    kustomization: string,
+    config?: string,
+  ): Promise<RunningContainer> {
+    let agent: RunningContainer | undefined;
+    const directory = await temporaryDirectory(test);
+    cleanUp(test, async () => agent?.remove());
+    await mkdir(join(node.hostRoot, 'var/lib/kubelet'));
+    await mkdir(join(directory, 'container'));
+    const objects = await render(kustomization);
+    agent = await startPod({
+      ...agentPod(objects),
+      image: {
+        entrypoint: entrypointOf(finalStage),
+        directory: first('WORKDIR', finalStage),
+        bundle: await buildBundle(directory),
+      },
+      objects: {
+        [theOnly('ConfigMap', objects).metadata.name]: { 'config.yaml': config ?? configText(objects) },
+        'pullready-registry': { '.dockerconfigjson': secretFor(node) },
+      },
+      node: node.hostRoot,
+      containerd: node.containerd,
+      directory: join(directory, 'container'),
+    });
+    return agent;
+  }
 });
 
-const readCapabilities = `require('fs').readFileSync('/proc/1/status', 'utf8').match(/CapPrm.*\\nCapEff.*/)[0].replace('\\n', ' ')`;
-
-async function startOnStandInNode(
-  test: TestContext,
-): Promise<{ readonly node: string; readonly agent: RunningContainer }> {
-  const directory = await mkdtemp(join(tmpdir(), 'pullready-pod-'));
-  let agent: RunningContainer | undefined;
-  test.after(async () => {
-    await agent?.remove();
-    await rm(directory, { recursive: true });
-  });
+async function buildBundle(directory: string): Promise<string> {
   const bundle = join(directory, 'pullready.mjs');
   await promisify(execFile)('npm', ['run', 'build', '--', `--outfile=${bundle}`], { cwd: project });
-  const node = join(directory, 'node');
-  for (const path of ['run', 'var/lib/kubelet']) await mkdir(join(node, path), { recursive: true });
-  await mkdir(join(directory, 'container'));
+  return bundle;
+}
 
-  const objects = await render(manifests);
-  const configMap = theOnly('ConfigMap', objects);
-  agent = await startPod({
-    ...agentPod(objects),
-    image: { entrypoint: ['node', '/opt/pullready/pullready.mjs'], bundle },
-    objects: {
-      [configMap.metadata.name]: configMap.data as Readonly<Record<string, string>>,
-      'pullready-registry': { '.dockerconfigjson': JSON.stringify({ auths }) },
-    },
-    node,
-    directory: join(directory, 'container'),
+function secretFor({ registry }: SandboxNode): string {
+  return dockerConfigJson({ registry: registry.host, user: 'robot', password: 's3cret' });
+}
+
+async function assertWritten(node: SandboxNode, file: string): Promise<void> {
+  const path = join(node.hostRoot, file);
+  const auth = Buffer.from('robot:s3cret').toString('base64');
+  assert.deepEqual(JSON.parse(await readFile(path, 'utf8')), { auths: { [node.registry.host]: { auth } } });
+  const { mode, uid } = await stat(path);
+  assert.deepEqual([mode & 0o777, uid], [0o600, 0]);
+}
+
+/** A program that prints why a file cannot be made in a directory. */
+function writeInto(directory: string): string {
+  return `try { fs.writeFileSync('${directory}/x', ''); console.log('written'); } catch (e) { console.log(e.code); }`;
+}
+
+/** Waits until both probes of the kubelet are answered with 200; if they never are, says what the agent had to say. */
+async function untilReady(agent: RunningContainer): Promise<void> {
+  const probed = async () => {
+    const answers = await Promise.all(['/livez', '/readyz'].map(path => get(agent, path)));
+    return answers.every(({ status }) => status === 200);
+  };
+  await waitUntil(probed, { what: 'the agent to be ready', timeoutMs: 30_000 }).catch(cause => {
+    throw new Error(`the agent is not ready: ${agent.output()}`, { cause });
   });
-  return { node, agent };
 }
 
-async function answer(agent: RunningContainer, path: string): Promise<number> {
-  const request = `fetch('http://127.0.0.1:9797${path}').then(r => console.log(r.status))`;
-  return Number(await agent.exec(['node', '-e', request]));
+async function statusOf(agent: RunningContainer): Promise<Status> {
+  return JSON.parse((await get(agent, '/status')).body);
 }
 
-/** Waits until the condition holds; if it never does, says why not and what the agent had to say. */
-async function converged(agent: RunningContainer, condition: () => Promise<void>): Promise<void> {
-  for (const deadline = Date.now() + 30_000; ; await delay(100)) {
-    try {
-      return await condition();
-    } catch (error) {
-      if (Date.now() > deadline) throw new Error(`${error}\n${agent.output()}`, { cause: error });
-    }
-  }
+/** A request from within the container, whose network is its own. */
+async function get(agent: RunningContainer, path: string): Promise<{ status: number; body: string }> {
+  const request = `fetch('http://127.0.0.1:9797${path}').then(async r => console.log(JSON.stringify({ status: r.status, body: await r.text() })))`;
+  return JSON.parse(await agent.exec(['node', '-e', request]));
 }

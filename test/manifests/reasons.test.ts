@@ -11,7 +11,7 @@ const settingsWithReasons = [
   ...['securityContext', 'capabilities', 'allowPrivilegeEscalation', 'readOnlyRootFilesystem'],
   ...['seccompProfile', 'seLinuxOptions', 'runAsUser', 'automountServiceAccountToken', 'imagePullSecrets'],
   ...['priorityClassName', 'tolerations', 'nodeSelector', 'maxUnavailable', 'terminationGracePeriodSeconds'],
-  ...['enableServiceLinks', 'dnsPolicy', 'limits', 'startupProbe', 'readinessProbe'],
+  ...['enableServiceLinks', 'dnsPolicy', 'requests', 'limits', 'startupProbe', 'readinessProbe'],
   'pod-security.kubernetes.io/enforce',
 ];
 
@@ -19,6 +19,7 @@ const files = [
   'base/daemonset.yaml',
   'base/namespace.yaml',
   'base/service-account.yaml',
+  'variants/kubelet-only/daemonset.yaml',
   'variants/selinux/daemonset.yaml',
 ];
 

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import { relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import type { IDaemonSet } from 'kubernetes-models/apps/v1/DaemonSet';
+import type { IConfigMap } from 'kubernetes-models/v1/ConfigMap';
 import type { IContainer } from 'kubernetes-models/v1/Container';
 import type { IPodSpec } from 'kubernetes-models/v1/PodSpec';
 import { parseAllDocuments } from 'yaml';
@@ -11,7 +13,16 @@ import { parseAllDocuments } from 'yaml';
 export const manifests = fileURLToPath(new URL('../../manifests', import.meta.url));
 
 /** Every kustomization that a user may apply. */
-export const kustomizations = [manifests, `${manifests}/variants/selinux`] as const;
+export const kustomizations = [
+  manifests,
+  `${manifests}/variants/selinux`,
+  `${manifests}/variants/kubelet-only`,
+] as const;
+
+/** How a kustomization is called in the name of a test. */
+export function nameOf(kustomization: string): string {
+  return relative(manifests, kustomization) || 'the base';
+}
 
 /** A Kubernetes object as it comes out of kustomize, before anything has looked at its fields. */
 export type RenderedObject = {
@@ -32,6 +43,14 @@ export function theOnly(kind: string, objects: readonly RenderedObject[]): Rende
   const [object, ...others] = objects.filter(candidate => candidate.kind === kind);
   assert.ok(object !== undefined && others.length === 0, `expected exactly one ${kind}`);
   return object;
+}
+
+/** The text of the config that is mounted. */
+export function configText(objects: readonly RenderedObject[]): string {
+  const { data } = theOnly('ConfigMap', objects) as unknown as IConfigMap;
+  const text = data?.['config.yaml'];
+  assert.ok(text !== undefined, 'the ConfigMap has a config.yaml');
+  return text;
 }
 
 /** The pod of the rendered DaemonSet and its only container. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join, relative } from 'node:path';
+import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -10,7 +10,7 @@ import { DaemonSet } from 'kubernetes-models/apps/v1/DaemonSet';
 import { ConfigMap } from 'kubernetes-models/v1/ConfigMap';
 import { Namespace } from 'kubernetes-models/v1/Namespace';
 import { ServiceAccount } from 'kubernetes-models/v1/ServiceAccount';
-import { kustomizations, manifests, type RenderedObject, render, theOnly } from './rendered.ts';
+import { kustomizations, manifests, nameOf, type RenderedObject, render, theOnly } from './rendered.ts';
 
 const nodeModules = fileURLToPath(new URL('../../node_modules', import.meta.url));
 
@@ -26,13 +26,13 @@ const compilerOptions = { strict: true, noEmit: true, skipLibCheck: true, module
 
 describe('the rendered manifests and the Kubernetes API', { timeout: 120_000 }, () => {
   for (const directory of kustomizations) {
-    it(`${relative(manifests, directory) || 'the base'}: every object has the values that its schema asks for`, async () => {
+    it(`${nameOf(directory)}: every object has the values that its schema asks for`, async () => {
       const objects = await render(directory);
       assert.deepEqual(objects.map(object => object.kind).sort(), Object.keys(kinds).sort());
       for (const object of objects) validateValues(object);
     });
 
-    it(`${relative(manifests, directory) || 'the base'}: no object has a field that its schema does not know`, async test => {
+    it(`${nameOf(directory)}: no object has a field that its schema does not know`, async test => {
       assert.equal(await unknownFields(await render(directory), test), '');
     });
   }
