@@ -18,7 +18,7 @@ export type Demonstration = {
 };
 
 /** How often the agent looks at the node's images without a reason, so that one sees it bring back what was deleted. */
-export const resyncSeconds = 15;
+export const resyncSeconds = 10;
 
 // Slow enough on any machine that one sees the images come.
 const bytesPerSecond = 25 * 1024 * 1024;

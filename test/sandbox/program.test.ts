@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { promisify } from 'node:util';
 import { cleanUp } from './cleanup.ts';
-import { type Program, startProgram, waitUntilReady } from './program.ts';
+import { dieWithStarter, type Program, startProgram, waitUntilReady } from './program.ts';
 import { temporaryDirectory } from './temporary.ts';
 import { waitUntil } from './wait-until.ts';
 
@@ -40,10 +42,17 @@ test('a program that cannot be started says which', options, async t => {
   await assert.rejects(program, /cannot start thing \(true\)/);
 });
 
+test('a program whose starter is not its parent any more does not go on', options, async () => {
+  // The shell in between is what adopts the program of a starter that has died.
+  const command = [...dieWithStarter('KILL'), 'echo', 'it went on'];
+  const { stdout } = await promisify(execFile)('sh', ['-c', '"$@"; echo "status $?"', 'sh', ...command]);
+  assert.equal(stdout, 'status 1\n');
+});
+
 async function startShell(t: TestContext, script: string): Promise<Program> {
   let program: Program | undefined;
   const directory = await temporaryDirectory(t);
-  cleanUp(t, async () => program?.stop(0));
+  cleanUp(t, () => program?.kill('SIGKILL'));
   const logFile = join(directory, 'log');
   program = await startProgram({ name: 'script', command: ['sh', '-c', script], directory, logFile });
   return program;

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { ensureRequirements, testRequirements } from './requirements.ts';
@@ -25,16 +25,19 @@ test('one error names every missing program, its package, and what else is neede
 });
 
 test(
-  'programs on the PATH are used and not asked for; a file that cannot be executed is no program',
+  'programs on the PATH are used and not asked for; what cannot be executed is no program',
   options,
   async t => {
     const path = await temporaryDirectory(t);
     for (const { program } of testRequirements)
-      await writeFile(join(path, program), '#!/bin/sh\n', { mode: program === 'kubectl' ? 0o644 : 0o755 });
+      if (program === 'runc') await mkdir(join(path, program));
+      else
+        await writeFile(join(path, program), '#!/bin/sh\n', { mode: program === 'kubectl' ? 0o644 : 0o755 });
     await assert.rejects(
       ensureRequirements(testRequirements, { path, isRoot: true }),
       ({ message }: Error) => {
         assert.match(message, /^ {2}kubectl:/m);
+        assert.match(message, /^ {2}runc:/m);
         assert.doesNotMatch(message, /^ {2}containerd:/m);
         assert.doesNotMatch(message, /Root/);
         return true;

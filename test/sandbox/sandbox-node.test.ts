@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { readFile, stat } from 'node:fs/promises';
+import net from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { cleanUp } from './cleanup.ts';
@@ -10,7 +12,7 @@ import { temporaryDirectory, temporaryNode } from './temporary.ts';
 
 const options = { timeout: 30_000 };
 const users: readonly RegistryUser[] = [
-  { name: 'first', password: 'first-1', repositories: ['team-a/', 'tools/pause'] },
+  { name: 'first', password: 'first-1', repositories: ['team-a/', 'team-b/base'] },
   { name: 'second', password: 'second-1', repositories: ['*'] },
 ];
 const smallImage = { tag: '1', layers: [2000, 300, 40] };
@@ -20,10 +22,15 @@ test('each user pulls what is theirs, with the password that is in force', optio
   const ofTeamA = await publishImage(node.registry, { ...smallImage, repository: 'team-a/api' });
   const ofTeamB = await publishImage(node.registry, { ...smallImage, repository: 'team-b/api' });
 
+  const shared = await publishImage(node.registry, { ...smallImage, repository: 'team-b/base' });
+  const ofSecond = await publishImage(node.registry, { ...smallImage, repository: 'team-b/base-secret' });
+
   await pull(node, ofTeamA, 'first:first-1');
+  await pull(node, shared, 'first:first-1');
   await pull(node, ofTeamB, 'second:second-1');
   await pull(node, ofTeamA, 'second:second-1');
   await assert.rejects(pull(node, ofTeamB, 'first:first-1'), /pull access denied.*insufficient_scope/);
+  await assert.rejects(pull(node, ofSecond, 'first:first-1'), /pull access denied/);
   await assert.rejects(pull(node, ofTeamA, 'first:wrong'), /failed to authorize.*401/);
   await assert.rejects(pull(node, ofTeamA, 'nobody:first-1'), /failed to authorize.*401/);
   await assert.rejects(pull(node, ofTeamA), /failed to authorize|no basic auth|anonymous/);
@@ -76,9 +83,13 @@ test(
     assert.match(await node.containerd.ctr('images', 'ls', '-q'), new RegExp(image.reference));
 
     await node.registry.kill();
-    await assert.rejects(pull(node, image, 'first:first-1'), /EOF|reset/);
+    await assert.rejects(pull(node, image, 'first:first-1'), /EOF|reset|closed/);
     await node.registry.start();
     await pull(node, image, 'first:first-1');
+    node.registry.limit(0);
+    await node.registry.start();
+    const hanging = fetch(`http://${node.registry.host}/v2/`, { signal: AbortSignal.timeout(300) });
+    await assert.rejects(hanging, { name: 'TimeoutError' }, 'the limit is kept, too');
     await node.registry.stop();
     await assert.rejects(pull(node, image, 'first:first-1'), /connection refused/);
   },
@@ -95,6 +106,7 @@ test('nothing of the system is touched and nothing is mounted for others', optio
 
   assert.ok(!(await readFile('/proc/self/mountinfo', 'utf8')).includes(node.directory));
   assert.deepEqual(await lookAtSystem(), before);
+  await stat(join(node.hostRoot, 'run/cni/net.d')); // what containerd would make below /etc
   const ofContainerd = await readFile(`/proc/${node.containerd.pid()}/mountinfo`, 'utf8');
   assert.ok(
     ofContainerd.includes(join(node.directory, 'node/var')),
@@ -126,10 +138,27 @@ test(
       cleanUp(t, () => node.stop());
       images.push(await publishImage(node.registry, recipe));
       await node.stop();
+      assert.equal(await readFile(`/proc/self/task/${process.pid}/children`, 'utf8'), '');
     }
     assert.deepEqual(images[1], { ...images[0], isNew: false });
   },
 );
+
+test('a port that somebody else has taken since is left to them', options, async t => {
+  const directory = await temporaryDirectory(t);
+  const first = await startSandboxNode({ directory, users });
+  cleanUp(t, () => first.stop());
+  await first.stop();
+  const port = Number(first.registry.host.split(':')[1]);
+  const somebody = net.createServer().listen(port, '127.0.0.1');
+  cleanUp(t, () => somebody.close());
+  await once(somebody, 'listening');
+
+  const second = await startSandboxNode({ directory, users });
+  cleanUp(t, () => second.stop());
+  assert.notEqual(second.registry.host, first.registry.host);
+  assert.equal((await fetch(`http://${second.registry.host}/v2/`)).status, 401);
+});
 
 async function pull(node: SandboxNode, { reference }: PublishedImage, user?: string): Promise<void> {
   const login = user === undefined ? [] : ['--user', user];
