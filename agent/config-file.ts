@@ -27,19 +27,35 @@ export type ConfigFlowOptions = {
 
 /** Reads the config once. A file that is not there means the default config; a bad one keeps `last` in force. */
 export async function readConfig(file: string, last?: Config): Promise<ConfigState> {
-  let text: string;
+  let text: string | undefined;
   try {
-    text = await readTextFile(file);
+    text = await readMounted(file);
   } catch (error) {
-    if (codeOf(error) === 'ENOENT') return { config: defaultConfig, problems: [] };
     return { config: last, problems: [fileFailure(`reading the config ${file}`, error).message] };
   }
+  if (text === undefined) return { config: defaultConfig, problems: [] };
   const parsed = parseConfig(text);
   if (parsed.ok) return { config: parsed.config, problems: [] };
   const problems = parsed.problems.map(
     ({ line, column, message }) => `${file}:${line}:${column}: ${message}`,
   );
   return { config: last, problems };
+}
+
+/**
+ * Reads a file of a mounted volume; undefined if there is none. The kubelet removes the old content right after it
+ * renamed the link to the new one, and a file that is on the way to be opened just then seems to be missing: it is
+ * missing only if that is so several times in a row.
+ */
+async function readMounted(file: string): Promise<string | undefined> {
+  for (let attempt = 0; attempt < 5; attempt++) {
+    try {
+      return await readTextFile(file);
+    } catch (error) {
+      if (codeOf(error) !== 'ENOENT') throw error;
+    }
+  }
+  return undefined;
 }
 
 /** Follows the config file until `signal` aborts. */

@@ -38,6 +38,11 @@ const nodePath = z
     path => !path.split('/').some(part => part === '..' || part === '.'),
     'expected a path without "." and ".."',
   )
+  // A slip of the pen (config.yaml) must not cost the node another file.
+  .refine(
+    path => path.endsWith('.json') || path.includes('.dockercfg'),
+    'expected a docker config file such as /root/.docker/config.json',
+  )
   // Written in the other format, it would hide the credentials that are there from the kubelet.
   .refine(
     path => !path.includes('.dockercfg'),
@@ -142,8 +147,8 @@ export const defaultConfig: Config = configSchema.parse({});
 
 /** Reads a config in YAML. All problems are reported together, each where it stands; unknown keys are problems. */
 export function parseConfig(text: string): ParsedConfig {
-  const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, logLevel: 'error' });
+  const lines = countLines(text);
+  const document = parseDocument(text, { prettyErrors: false, logLevel: 'error' });
   if (document.errors.length > 0) {
     return { ok: false, problems: document.errors.map(error => at(lines, error.pos[0], error.message)) };
   }
@@ -154,6 +159,14 @@ export function parseConfig(text: string): ParsedConfig {
   if (parsed.success) return { ok: true, config: parsed.data };
   const problems = parsed.error.issues.flatMap(issue => explain(issue, [], document, lines));
   return { ok: false, problems: problems.toSorted((a, b) => a.line - b.line || a.column - b.column) };
+}
+
+/** The parser counts lines too, but none in what it cannot make sense of. */
+function countLines(text: string): LineCounter {
+  const lines = new LineCounter();
+  lines.addNewLine(0);
+  for (const { index } of text.matchAll(/\n/g)) lines.addNewLine(index + 1);
+  return lines;
 }
 
 /** Zod asks one error setting for every issue of an object; only a wrong type needs other words. */

@@ -1,22 +1,26 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it, type TestContext } from 'node:test';
-import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { settingNames } from '../agent/settings.ts';
+import { cleanUp } from './sandbox/cleanup.ts';
+import { dockerConfigJson } from './sandbox/docker-config.ts';
+import { updateKubeletVolume } from './sandbox/kubelet-volume.ts';
+import { temporaryDirectory } from './sandbox/temporary.ts';
+import { waitUntil } from './sandbox/wait-until.ts';
 
 const project = fileURLToPath(new URL('..', import.meta.url));
 
 /** Bytes. The bundle is read and compiled at every start; what makes it grow past this should be looked at. */
 const largestBundle = 3_000_000;
 
-const credential = Buffer.from('robot:s3cret').toString('base64');
-const dockerConfig = JSON.stringify({ auths: { 'registry.example.com': { auth: credential } } });
+const registry = 'registry.example.com';
+const [user, password] = ['robot', 's3cret'];
 
 /** What a run of the bundle printed, and how it ended. */
 type Ended = { readonly status: number | null; readonly stdout: string; readonly stderr: string };
@@ -77,7 +81,10 @@ describe('the bundle', { timeout: 120_000 }, () => {
     const { flags, targets } = await standInNode(test);
     const agent = start(['run', ...flags], test);
     const end = ended(agent);
-    for (const target of targets) await until(() => assertWritten(target));
+    for (const target of targets) {
+      const written = () => assertWritten(target).then(() => true);
+      await waitUntil(written, { what: `${target} to be written`, timeoutMs: 20_000 });
+    }
     assert.equal(agent.exitCode, null, 'it goes on');
 
     agent.kill('SIGTERM');
@@ -92,7 +99,11 @@ describe('the bundle', { timeout: 120_000 }, () => {
       env: { PATH: process.env.PATH },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
-    test.after(() => child.kill('SIGKILL'));
+    const closed = once(child, 'close');
+    cleanUp(test, async () => {
+      child.kill('SIGKILL');
+      await closed;
+    });
     return child;
   }
 });
@@ -101,38 +112,23 @@ describe('the bundle', { timeout: 120_000 }, () => {
 async function standInNode(
   test: TestContext,
 ): Promise<{ readonly flags: readonly string[]; readonly targets: readonly string[] }> {
-  const root = await mkdtemp(join(tmpdir(), 'pullready-node-'));
-  test.after(() => rm(root, { recursive: true }));
+  const root = await temporaryDirectory(test);
   const [secrets, host] = [join(root, 'secrets'), join(root, 'host')];
-  const secret = join(secrets, 'registry');
-  await mkdir(join(secret, '..2025_01_01'), { recursive: true });
-  await writeFile(join(secret, '..2025_01_01/.dockerconfigjson'), dockerConfig);
-  await symlink('..2025_01_01', join(secret, '..data'));
-  await symlink('..data/.dockerconfigjson', join(secret, '.dockerconfigjson'));
-  const targets = ['var/lib/kubelet/config.json', 'root/.docker/config.json'].map(path => join(host, path));
+  await updateKubeletVolume(join(secrets, 'registry'), {
+    '.dockerconfigjson': dockerConfigJson({ registry, user, password }),
+  });
   for (const path of ['var/lib/kubelet', 'root/.docker', 'var/lib/pullready']) {
     await mkdir(join(host, path), { recursive: true });
   }
+  const targets = ['var/lib/kubelet/config.json', 'root/.docker/config.json'].map(path => join(host, path));
   const flags = ['--secrets', secrets, '--config', join(root, 'config.yaml'), '--host-root', host];
   return { flags: [...flags, '--runtime', 'none', '--listen', 'none'], targets };
 }
 
 async function assertWritten(target: string): Promise<void> {
-  assert.deepEqual(JSON.parse(await readFile(target, 'utf8')).auths, {
-    'registry.example.com': { auth: credential },
-  });
+  const auth = Buffer.from(`${user}:${password}`).toString('base64');
+  assert.deepEqual(JSON.parse(await readFile(target, 'utf8')), { auths: { [registry]: { auth } } });
   assert.equal((await stat(target)).mode & 0o777, 0o600);
-}
-
-async function until(condition: () => Promise<void>, deadline = Date.now() + 20_000): Promise<void> {
-  for (;;) {
-    try {
-      return await condition();
-    } catch (error) {
-      if (Date.now() > deadline) throw error;
-      await delay(20);
-    }
-  }
 }
 
 async function ended(child: ChildProcess): Promise<Ended> {

@@ -9,6 +9,7 @@ import { cleanUp } from './sandbox/cleanup.ts';
 import { updateKubeletVolume } from './sandbox/kubelet-volume.ts';
 import { temporaryDirectory } from './sandbox/temporary.ts';
 import { waitUntil } from './sandbox/wait-until.ts';
+import { startSwaps } from './volume-swaps.ts';
 
 const limits = { timeout: 20_000 };
 
@@ -24,6 +25,20 @@ test('a file that cannot be read or used keeps the last good config and says why
   assert.equal(unread.config, defaultConfig);
   assert.match(unread.problems.join(), /reading the config .*config.yaml: it is a directory/);
   assert.equal((await readConfig(join(directory, 'config.yaml'))).config, undefined);
+});
+
+test('a config that is being swapped is never taken for a missing one', limits, async t => {
+  const volume = join(await temporaryDirectory(t), 'config');
+  await updateKubeletVolume(volume, { 'config.yaml': '0' });
+  const swaps = startSwaps(t, { volume, key: 'config.yaml', count: 15_000, pauseMs: 0, padding: 1 });
+  const reader = async () => {
+    // What the swaps write is no config, so that the default one can only come of a file that seems to be missing.
+    while (!swaps.done) {
+      const { config, problems } = await readConfig(join(volume, 'config.yaml'));
+      assert.ok(config === undefined && problems.length === 1, `${problems}`);
+    }
+  };
+  await Promise.all([swaps.ended, ...Array.from({ length: 8 }, reader)]);
 });
 
 test('every change of the mounted config is seen, bad and good', limits, async t => {

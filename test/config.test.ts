@@ -93,7 +93,7 @@ test('all problems are reported together, each where it stands and with what was
     '  resync: 1ms',
     '  retry: { initial: 1m, max: 1s }',
     'credentials:',
-    '  targets: [relative, /a/../b, /root/.dockercfg]',
+    '  targets: [relative, /a/../b.json, /root/.dockercfg, /var/lib/kubelet/config.yaml]',
     'disk: { keepFree: 120% }',
     'foo: bar',
   ].join('\n');
@@ -107,8 +107,10 @@ test('all problems are reported together, each where it stands and with what was
     '11:11 pulls.resync: expected a duration of at least 1.0s',
     '12:10 pulls.retry: expected "initial" to be no longer than "max"',
     '14:13 credentials.targets.0: expected an absolute path on the node',
+    '14:13 credentials.targets.0: expected a docker config file such as /root/.docker/config.json',
     '14:23 credentials.targets.1: expected a path without "." and ".."',
-    '14:32 credentials.targets.2: the legacy .dockercfg format cannot be written by this version',
+    '14:37 credentials.targets.2: the legacy .dockercfg format cannot be written by this version',
+    '14:55 credentials.targets.3: expected a docker config file such as /root/.docker/config.json',
     '15:19 disk.keepFree: expected a share such as 20% or a size such as 50Gi',
     '16:1 unknown key foo',
   ]);
@@ -118,6 +120,7 @@ test('what is no YAML says where', () => {
   assert.match(problemsOf('a: [')[0] ?? '', /^1:5 /);
   assert.match(problemsOf('images: []\nimages: []')[0] ?? '', /^2:1 .*unique/);
   assert.deepEqual(problemsOf('- x'), ['1:1 expected a mapping']);
+  assert.match(problemsOf('[[}images\nimages').join('\n'), /^2:/m, 'also where the parser counts no lines');
 });
 
 test('a key of the name of a prototype is an unknown one, and nesting without end is no crash', () => {
@@ -176,6 +179,6 @@ test('no text is a crash, and every problem lies in the text', () => {
         }
       },
     ),
-    { numRuns: 2_000 },
+    { numRuns: 5_000 },
   );
 });

@@ -36,7 +36,7 @@ export type TargetPlace = {
   readonly hostRoot: string;
   /** The state directory as mounted here. */
   readonly stateDirectory: string;
-  readonly ownership: Ownership;
+  readonly ownership: Pick<Ownership, 'of' | 'digest' | 'record'>;
 };
 
 /**

@@ -21,7 +21,8 @@ export type StatusServer = {
 
 /** Serves health, metrics, status and the page over HTTP, to be read only. Throws a Failure if it cannot listen. */
 export async function startStatusServer(options: StatusServerOptions): Promise<StatusServer> {
-  const server = createServer((request, response) => {
+  // Checked every second, so that connections that ask nothing do not keep the probes out for long.
+  const server = createServer({ connectionsCheckingInterval: 1_000 }, (request, response) => {
     answer(request, response, options).catch(error => {
       // A fault of ours; the reader is told so, and nobody else is.
       if (!response.headersSent) send(response, 500, 'text/plain', `${messageOf(error)}\n`);
@@ -29,12 +30,12 @@ export async function startStatusServer(options: StatusServerOptions): Promise<S
     });
   });
   // Nobody needs long to ask; who sends nothing must not hold a connection for ever.
-  server.headersTimeout = 10_000;
-  server.requestTimeout = 10_000;
+  server.headersTimeout = 3_000;
+  server.requestTimeout = 3_000;
   // One answer a connection: who asks again and again without reading would fill our memory with answers.
   server.maxRequestsPerSocket = 1;
-  server.maxConnections = 50;
-  server.setTimeout(10_000, socket => socket.destroy());
+  server.maxConnections = 200;
+  server.setTimeout(5_000, socket => socket.destroy());
   const { host, port } = splitAddress(options.listen);
   await new Promise<void>((resolve, reject) => {
     // Listened to for good: a later error, such as a lack of file descriptors, must not end the process.

@@ -107,24 +107,42 @@ test("somebody's entry nested without end is kept aside and put back", limits, a
   }
 });
 
-test('a change that somebody makes while we write is merged and not lost', { timeout: 60_000 }, async t => {
+test('a change that somebody makes while we write is merged and not lost', limits, async t => {
   const { file, place } = await emptyNode(t);
   await mkdir(join(file, '..'), { recursive: true });
-  for (let round = 0; round < 40; round++) {
-    const entry = { ...ours, auth: new SecretText(Buffer.from(`u:${round}`).toString('base64')) };
-    const writing = reconcileTarget(place, [entry]);
-    // As docker's own CLI does it: a new file, renamed over the old one, at any moment of ours.
-    await new Promise(resolve => setTimeout(resolve, Math.random() * 8));
-    await writeFile(`${file}.theirs`, `{"auths": {"b.io": {"auth": "eDp5"}}, "round": ${round}}`);
+  let changes = 0;
+  /** Renames another file over ours, as docker's own CLI does it. */
+  const change = async () => {
+    changes++;
+    await writeFile(`${file}.theirs`, `{"auths": {"b.io": {"auth": "eDp5"}}, "change": ${changes}}`);
     await rename(`${file}.theirs`, file);
-    await writing;
-    await reconcileTarget(place, [entry]);
-    const { auths, round: theirs } = JSON.parse(await readFile(file, 'utf8'));
-    assert.deepEqual(
-      [theirs, auths['b.io'], auths['a.io']],
-      [round, { auth: 'eDp5' }, { auth: entry.auth.reveal() }],
-    );
-  }
+  };
+  const { ownership } = place;
+  const meddledWith = (times: number) => ({
+    ...place,
+    ownership: {
+      of: (target: string) => ownership.of(target),
+      digest: (value: string) => ownership.digest(value),
+      // The record is written between the read and the rename: there somebody changes the file.
+      async record(...record: Parameters<Ownership['record']>) {
+        await ownership.record(...record);
+        if (changes < times) await change();
+      },
+    },
+  });
+  const outcome = await reconcileTarget(meddledWith(3), [ours]);
+  assert.deepEqual([outcome.state, outcome.foreign], ['current', 1]);
+  assert.deepEqual(JSON.parse(await readFile(file, 'utf8')), {
+    auths: { 'b.io': { auth: 'eDp5' }, 'a.io': { auth: 'dTpw' } },
+    change: 3,
+  });
+  await change();
+  const contested = await reconcileTarget(meddledWith(1_000), [ours]);
+  assert.equal(contested.state, 'failed');
+  assert.match(
+    contested.problem ?? '',
+    /updating \/root\/.docker\/config.json: somebody else keeps changing it/,
+  );
 });
 
 test("somebody else's entry that voids the file for the kubelet is told", limits, async t => {
