@@ -44,7 +44,10 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
     hostRoot,
     node: { arch: imageArchitecture(process.arch), os: process.platform, nodeName },
     log: log.child({ component: 'images' }),
-    onImage: image => journal.image(image),
+    onImage: image => {
+      journal.image(image);
+      journal.readiness(status());
+    },
   });
   const credentialFlow = new CredentialFlow({
     secrets: settings.secrets,
@@ -56,6 +59,7 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
       credentials = state;
       journal.credentials(state);
       imageFlow.setKeyring(state.keyring);
+      journal.readiness(status());
     },
   });
   const onConfig = (state: ConfigState) => {

@@ -30,8 +30,8 @@ export class Bell {
 
 /** Waits so many milliseconds, or less if `signal` aborts. Never rejects. */
 export async function wait(milliseconds: number, signal: AbortSignal): Promise<void> {
-  // A timer takes 31 bits; one that is set for longer than that would end at once.
-  await delay(Math.min(milliseconds, 2 ** 31 - 1), undefined, { signal }).catch(() => {
+  // A timer takes 31 bits; one that is set for longer than that would end at once, and one for less than nothing warns.
+  await delay(Math.min(Math.max(milliseconds, 0), 2 ** 31 - 1), undefined, { signal }).catch(() => {
     // The only way to fail is the abort, which ends the wait as asked.
   });
 }

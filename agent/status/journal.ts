@@ -6,6 +6,7 @@ import type { CredentialState, TargetState } from '../credentials/credential-flo
 import type { Source } from '../credentials/sources.ts';
 import type { ImageState } from '../images/image-state.ts';
 import type { Metrics } from './metrics.ts';
+import type { Status } from './status.ts';
 
 /** Writes to the log, once each, what has changed: the flows report how things stand, over and over. */
 export class Journal {
@@ -19,9 +20,21 @@ export class Journal {
     this.#metrics = metrics;
   }
 
+  /** Says when the node becomes ready, and when it no longer is; that it is not at the start goes without saying. */
+  readiness({ ready, reasons, images }: Pick<Status, 'ready' | 'reasons' | 'images'>): void {
+    if (!ready && !this.#said.has('ready')) return;
+    this.#once('ready', String(ready), () => {
+      if (ready)
+        this.#log.info(
+          `ready: ${images.filter(({ warm }) => warm).length} of ${images.length} images are there`,
+        );
+      else this.#log.warn(`no longer ready: ${reasons[0]}`);
+    });
+  }
+
   config({ config, problems }: ConfigState): void {
     const force = config ? 'the last good one stays in force' : 'nothing is done until it is mended';
-    this.#once('config', problems.join('\n'), () => {
+    this.#once('config', JSON.stringify([config, problems]), () => {
       for (const problem of problems) this.#log.error(`config: ${problem} (${force})`);
       if (problems.length === 0) this.#log.info({ images: config?.images.length ?? 0 }, 'config read');
     });

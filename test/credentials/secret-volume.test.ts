@@ -6,7 +6,7 @@ import { readSecretVolumes } from '../../agent/credentials/secret-volume.ts';
 import { cleanUp } from '../sandbox/cleanup.ts';
 import { updateKubeletVolume } from '../sandbox/kubelet-volume.ts';
 import { temporaryDirectory } from '../sandbox/temporary.ts';
-import { startSwaps } from '../volume-swaps.ts';
+import { startSwaps } from './volume-swaps.ts';
 
 const limits = { timeout: 20_000 };
 
@@ -62,7 +62,7 @@ test('a read during swaps is one generation, whole', limits, async t => {
   const volume = join(directory, 'a');
   await updateKubeletVolume(volume, { 'config.json': '0' });
   // From another process, which removes the old generation while one of ours is in the middle of reading it.
-  const swaps = startSwaps(t, { volume, key: 'config.json', count: 500, pauseMs: 3, padding: 50_000 });
+  const swaps = startSwaps(t, volume);
   const reader = async () => {
     let seen = 0;
     while (!swaps.done) {

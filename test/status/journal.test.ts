@@ -60,3 +60,13 @@ test('the problems of a config are told each, and that it is mended', () => {
   if (config) journal.config(config);
   assert.deepEqual(said(), ['config read']);
 });
+
+test('it is told when the node becomes ready and when it no longer is', () => {
+  const { journal, said } = record();
+  const waiting = toStatus(board({ images: { images: [imageState('a:1')] } }));
+  const ready = toStatus(
+    board({ images: { images: [imageState('a:1', { state: 'present', warm: true })] } }),
+  );
+  for (const status of [waiting, ready, ready, waiting]) journal.readiness(status);
+  assert.deepEqual(said(), ['ready: 1 of 1 images are there', 'no longer ready: image a:1 is waiting']);
+});
