@@ -1,14 +1,15 @@
 import { formatDuration } from '../base/duration.ts';
-import type { Credential } from '../credentials/entry.ts';
+import type { Keyring } from '../credentials/keyring.ts';
 import { PullFailure } from '../runtimes/pull-failure.ts';
 import type { Runtime } from '../runtimes/runtime.ts';
+import type { ImageReference } from './image-reference.ts';
 
 /** One attempt to pull one image. */
 export type PullAttemptOptions = {
-  readonly runtime: Runtime;
-  readonly name: string;
-  /** All that match, in the order in which the kubelet would try them; none means anonymous. */
-  readonly credentials: readonly Credential[];
+  readonly runtime: Pick<Runtime, 'pull'>;
+  readonly reference: ImageReference;
+  /** The credentials in force; without any, the pull is anonymous. */
+  readonly keyring: () => Keyring | undefined;
   /** Milliseconds that the attempt may take, from its start. */
   readonly timeout: number;
 };
@@ -18,22 +19,49 @@ export type PullAttemptOptions = {
  * them. Throws a PullFailure, or the reason of `signal` once it has aborted.
  */
 export async function attemptPull(options: PullAttemptOptions, signal: AbortSignal): Promise<void> {
-  const { runtime, name, credentials, timeout } = options;
-  const deadline = AbortSignal.timeout(timeout);
-  const either = AbortSignal.any([signal, deadline]);
+  const { timeout } = options;
+  const deadline = new AbortController();
+  const timer = setTimeout(() => deadline.abort(), timeout);
+  try {
+    await pullWithNewest(options, AbortSignal.any([signal, deadline.signal]));
+  } catch (error) {
+    signal.throwIfAborted();
+    if (!deadline.signal.aborted) throw error;
+    throw new PullFailure('timeout', `not done after ${formatDuration(timeout)}`, error);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Credentials that came while others were being refused are tried at once: nobody else would try them. */
+async function pullWithNewest(options: PullAttemptOptions, signal: AbortSignal): Promise<void> {
+  for (;;) {
+    const keyring = options.keyring();
+    try {
+      return await pullWith(keyring, options, signal);
+    } catch (error) {
+      const isRefused = error instanceof PullFailure && error.kind === 'auth';
+      if (signal.aborted || !isRefused || keyring === options.keyring()) throw error;
+    }
+  }
+}
+
+async function pullWith(
+  keyring: Keyring | undefined,
+  { runtime, reference: { name, repository } }: PullAttemptOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  const credentials = keyring?.lookup(repository) ?? [];
   const tries = credentials.length > 0 ? credentials.map(credential => ({ name, credential })) : [{ name }];
   let failure: unknown;
   for (const request of tries) {
     try {
-      await runtime.pull(request, either);
-      return;
+      return await runtime.pull(request, signal);
     } catch (error) {
-      signal.throwIfAborted();
-      if (deadline.aborted)
-        throw new PullFailure('timeout', `not done after ${formatDuration(timeout)}`, error);
       failure = error;
       // Another credential cannot help if it is not the credential that failed.
-      if (error instanceof PullFailure && error.kind !== 'auth' && error.kind !== 'not-found') break;
+      const mayHelp = error instanceof PullFailure && (error.kind === 'auth' || error.kind === 'not-found');
+      if (signal.aborted || !mayHelp) break;
     }
   }
   throw failure;

@@ -1,5 +1,6 @@
 import { type Client, createClient, type Transport } from '@connectrpc/connect';
 import { Content, type Timestamp } from './gen/content_pb.ts';
+import { type ImageManifest, type ManifestBlob, parseImageManifest } from './image-manifest.ts';
 import type { PullProgress, PullUnderWay } from './runtime.ts';
 
 /** The namespace of containerd in which CRI, and with it Kubernetes, keeps its images. */
@@ -8,9 +9,15 @@ const headers = { 'containerd-namespace': 'k8s.io' };
 /** Larger blobs are layers; manifests and indexes stay well below (registries allow 4 MiB). */
 const maxManifestBytes = 4 * 2 ** 20;
 
-type Blob = { readonly digest: string; readonly size: number };
-type Stored = Blob & { readonly createdAt: number };
-type Manifest = { readonly blobs: readonly Blob[]; readonly children: readonly string[] };
+/** The manifest comes first of all; a pull that has none of its own after so many milliseconds had it before. */
+const manifestMilliseconds = 3_000;
+
+type Stored = ManifestBlob & { readonly createdAt: number };
+type StoredManifest = {
+  readonly digest: string;
+  readonly createdAt: number;
+  readonly manifest: ImageManifest;
+};
 
 /**
  * The progress of pulls from containerd's content store. CRI tells nothing of it; in the store, a blob that is being
@@ -19,44 +26,54 @@ type Manifest = { readonly blobs: readonly Blob[]; readonly children: readonly s
 export class ContentProgress {
   readonly #content: Client<typeof Content>;
   /** What the blobs are that may be manifests, by digest; content never changes. undefined: it is none. */
-  readonly #manifests = new Map<string, Manifest | undefined>();
-  /** The manifest of each pull that is under way, by the image's name and the start of the attempt. */
-  readonly #found = new Map<string, Manifest>();
+  readonly #manifests = new Map<string, ImageManifest | undefined>();
+  /** By the digest of a manifest, the name of the image for whose pull it was fetched. */
+  readonly #owners = new Map<string, string>();
+  /** By the name of an image whose pull has just ended, the digest of its config. */
+  readonly #pulled = new Map<string, string>();
 
   constructor(transport: Transport) {
     this.#content = createClient(Content, transport);
   }
 
-  /** Measures all pulls that are under way. Throws what the connection throws. */
-  async measure(pulls: readonly PullUnderWay[], signal: AbortSignal): Promise<PullProgress> {
-    this.#forgetOthers(pulls);
+  /**
+   * Measures all pulls that are under way. `present` has the names of the images that are there already. Throws what the
+   * connection throws.
+   */
+  async measure(
+    pulls: readonly PullUnderWay[],
+    present: ReadonlySet<string>,
+    signal: AbortSignal,
+  ): Promise<PullProgress> {
     const ingests = await this.#ingests(signal);
     const progress = new Map<string, { bytesDone: number; bytesTotal: number }>();
+    // What no pull asks for any more is forgotten in the end.
+    const seen = new Set<string>();
     for (const pull of pulls) {
       const stored = await this.#storedBlobs(pull, signal);
-      const manifest = this.#found.get(keyOf(pull)) ?? (await this.#findManifest(pull, stored, signal));
-      if (manifest === undefined) continue;
-      const done = new Set(stored.map(({ digest }) => digest));
-      let bytesDone = 0;
-      let bytesTotal = 0;
-      for (const { digest, size } of manifest.blobs) {
-        bytesTotal += size;
-        bytesDone += done.has(digest) ? size : Math.min(size, ingests.get(digest) ?? 0);
-      }
-      progress.set(pull.name, { bytesDone, bytesTotal });
+      for (const { digest } of stored) seen.add(digest);
+      const manifest = this.#findManifest(pull, await this.#readManifests(stored, signal), present);
+      if (manifest) progress.set(pull.name, measureBlobs(manifest.blobs, stored, ingests));
     }
+    for (const { name } of pulls) seen.add(name);
+    for (const known of [this.#manifests, this.#owners, this.#pulled])
+      for (const key of known.keys()) if (!seen.has(key)) known.delete(key);
     return progress;
+  }
+
+  /** A pull begins: what the image was before says nothing of it. */
+  pullBegins(name: string): void {
+    this.#pulled.delete(name);
+  }
+
+  /** A pull has ended well, and the runtime has said what the image is: the digest of its config. */
+  pullEnded(name: string, config: string): void {
+    this.#pulled.set(name, config);
   }
 
   /** Each call is bounded: whoever waits for the progress of a pull must not wait for a store that hangs. */
   #call(signal: AbortSignal) {
     return { headers, signal, timeoutMs: 5_000 };
-  }
-
-  #forgetOthers(pulls: readonly PullUnderWay[]): void {
-    const current = new Set(pulls.map(keyOf));
-    for (const key of this.#found.keys()) if (!current.has(key)) this.#found.delete(key);
-    if (current.size === 0) this.#manifests.clear();
   }
 
   /** Bytes written so far of every blob that is being fetched, by digest. */
@@ -91,72 +108,80 @@ export class ContentProgress {
   }
 
   /**
-   * The manifest that a pull fetches: of the digest that it names; else of the repository's manifests that no other
-   * pull has, the first that came after its start, or one that was there from an attempt before.
+   * The manifest that a pull fetches. One that names a digest fetches that, and of one that has ended the runtime has
+   * said what it was. Of the others it is told by when the manifest came, because the store does not know tags.
    */
-  async #findManifest(
-    pull: PullUnderWay,
-    stored: readonly Stored[],
-    signal: AbortSignal,
-  ): Promise<Manifest | undefined> {
-    for (const { digest, size } of stored)
-      if (size <= maxManifestBytes) await this.#readManifest(digest, signal);
-    const isManifest = ({ digest }: Stored) => (this.#manifests.get(digest)?.blobs.length ?? 0) > 0;
-    const wanted = pull.digest === undefined ? undefined : this.#descendants(pull.digest);
-    const taken = new Set(this.#found.values());
-    const candidates = stored.filter(isManifest).filter(({ digest }) => {
+  #findManifest(
+    { name, repository, digest, startedAt }: PullUnderWay,
+    manifests: readonly StoredManifest[],
+    present: ReadonlySet<string>,
+  ): ImageManifest | undefined {
+    if (digest !== undefined) {
+      const wanted = new Set([digest, ...(this.#manifests.get(digest)?.children ?? [])]);
+      return manifests.find(candidate => wanted.has(candidate.digest))?.manifest;
+    }
+    const config = this.#pulled.get(name);
+    const ended = manifests.find(({ manifest }) => manifest.blobs.some(blob => blob.digest === config));
+    if (ended) return ended.manifest;
+    const owner = (candidate: StoredManifest) => this.#owners.get(candidate.digest);
+    const absent = manifests.filter(one => !this.#isPresent(repository, one.digest, present));
+    const fresh = absent.filter(({ createdAt }) => createdAt >= startedAt.getTime());
+    const own = fresh.find(one => owner(one) === name) ?? fresh.find(one => owner(one) === undefined);
+    if (own) {
+      this.#owners.set(own.digest, name);
+      return own.manifest;
+    }
+    // There from an attempt before, or fetched just now for another tag of the same image. Neither is certain, so it is
+    // good only until one comes that is its own.
+    if (Date.now() - startedAt.getTime() < manifestMilliseconds) return undefined;
+    const likely = absent.findLast(one => owner(one) === name) ?? absent.findLast(one => !owner(one));
+    return (likely ?? absent.at(-1))?.manifest;
+  }
+
+  /** Whether the manifest is that of an image which is there, by itself or through its index. */
+  #isPresent(repository: string, digest: string, present: ReadonlySet<string>): boolean {
+    const indexes = [...this.#manifests].filter(([, manifest]) => manifest?.children.includes(digest));
+    return [digest, ...indexes.map(([index]) => index)].some(one => present.has(`${repository}@${one}`));
+  }
+
+  /** Those of the blobs that are the manifest of one image; indexes are remembered, too. */
+  async #readManifests(stored: readonly Stored[], signal: AbortSignal): Promise<readonly StoredManifest[]> {
+    const manifests: StoredManifest[] = [];
+    for (const { digest, size, createdAt } of stored) {
+      if (size > maxManifestBytes) continue;
+      if (!this.#manifests.has(digest)) this.#manifests.set(digest, await this.#readManifest(digest, signal));
       const manifest = this.#manifests.get(digest);
-      return manifest !== undefined && !taken.has(manifest) && (wanted?.has(digest) ?? true);
-    });
-    const chosen =
-      candidates.find(({ createdAt }) => createdAt >= pull.startedAt.getTime()) ?? candidates.at(-1);
-    const manifest = chosen && this.#manifests.get(chosen.digest);
-    if (manifest) this.#found.set(keyOf(pull), manifest);
-    return manifest;
+      if (manifest && manifest.blobs.length > 0) manifests.push({ digest, createdAt, manifest });
+    }
+    return manifests;
   }
 
-  /** The digest itself and, if it is that of an index, those of the manifests that it lists. */
-  #descendants(digest: string): ReadonlySet<string> {
-    return new Set([digest, ...(this.#manifests.get(digest)?.children ?? [])]);
-  }
-
-  async #readManifest(digest: string, signal: AbortSignal): Promise<void> {
-    if (this.#manifests.has(digest)) return;
+  async #readManifest(digest: string, signal: AbortSignal): Promise<ImageManifest | undefined> {
     const chunks: Uint8Array[] = [];
     for await (const { data } of this.#content.read({ digest }, this.#call(signal))) {
       chunks.push(data);
       // A manifest is JSON. What begins otherwise is a small layer, and need not be read to its end.
       if (chunks[0]?.[0] !== 0x7b) break;
     }
-    this.#manifests.set(digest, parseManifest(Buffer.concat(chunks).toString('utf8')));
+    return parseImageManifest(Buffer.concat(chunks).toString('utf8'));
   }
 }
 
-function keyOf({ name, startedAt }: PullUnderWay): string {
-  return `${name} ${startedAt.getTime()}`;
+function measureBlobs(
+  blobs: readonly ManifestBlob[],
+  stored: readonly Stored[],
+  ingests: ReadonlyMap<string, number>,
+): { bytesDone: number; bytesTotal: number } {
+  const done = new Set(stored.map(({ digest }) => digest));
+  let bytesDone = 0;
+  let bytesTotal = 0;
+  for (const { digest, size } of blobs) {
+    bytesTotal += size;
+    bytesDone += done.has(digest) ? size : Math.min(size, ingests.get(digest) ?? 0);
+  }
+  return { bytesDone, bytesTotal };
 }
 
 function toMilliseconds(time: Timestamp | undefined): number {
   return time ? Number(time.seconds) * 1_000 + time.nanos / 1e6 : 0;
-}
-
-/** Reads a manifest or an index by the OCI image specification; undefined for everything else. */
-function parseManifest(text: string): Manifest | undefined {
-  try {
-    const { config, layers, manifests } = JSON.parse(text) as Record<string, unknown>;
-    const blobs = config && Array.isArray(layers) ? unique([config, ...layers].map(toBlob)) : [];
-    const children = Array.isArray(manifests) ? manifests.map(child => toBlob(child).digest) : [];
-    return blobs.length > 0 || children.length > 0 ? { blobs, children } : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-function toBlob(descriptor: { digest?: unknown; size?: unknown }): Blob {
-  return { digest: String(descriptor.digest), size: Number(descriptor.size) || 0 };
-}
-
-/** An image may have the same layer twice; it is fetched once. */
-function unique(blobs: readonly Blob[]): readonly Blob[] {
-  return [...new Map(blobs.map(blob => [blob.digest, blob])).values()];
 }

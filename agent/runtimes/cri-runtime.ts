@@ -23,14 +23,22 @@ export async function connectCri(
     const { runtimeName, runtimeVersion } = await askVersion(connection, socketPath, signal);
     const images = createClient(ImageService, connection.transport);
     const content = runtimeName === 'containerd' ? new ContentProgress(connection.transport) : undefined;
+    let present: ReadonlySet<string> = new Set();
     return {
       name: runtimeName,
       version: runtimeVersion,
       endpoint,
       closed: connection.closed,
-      listImages: signal => listImages(images, signal),
-      pull: (request, signal) => pullImage(images, request, signal),
-      progress: content && ((pulls, signal) => content.measure(pulls, signal)),
+      listImages: async signal => {
+        present = await listImages(images, signal);
+        return present;
+      },
+      pull: async (request, signal) => {
+        content?.pullBegins(request.name);
+        const config = await pullImage(images, request, signal);
+        content?.pullEnded(request.name, config);
+      },
+      progress: content && ((pulls, signal) => content.measure(pulls, present, signal)),
       imageDirectory: signal => imageDirectory(images, signal),
       close: () => connection.close(),
     };
@@ -65,15 +73,17 @@ async function listImages(
   return new Set(answer.images.flatMap(({ repoTags, repoDigests }) => [...repoTags, ...repoDigests]));
 }
 
+/** Returns what the runtime calls the image; containerd takes the digest of its config. */
 async function pullImage(
   images: Client<typeof ImageService>,
   request: PullRequest,
   signal: AbortSignal,
-): Promise<void> {
+): Promise<string> {
   const { name, credential } = request;
   const auth = credential && { username: credential.username, password: credential.password.reveal() };
   try {
-    await images.pullImage({ image: { image: name }, ...(auth && { auth }) }, { signal });
+    const pull = { image: { image: name }, ...(auth && { auth }) };
+    return (await images.pullImage(pull, { signal })).imageRef;
   } catch (error) {
     throw criPullFailure(error);
   }

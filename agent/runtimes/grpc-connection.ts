@@ -10,6 +10,7 @@ export type GrpcConnection = {
   readonly transport: Transport;
   /** Resolves when the connection is gone. */
   readonly closed: Promise<void>;
+  /** Fails the calls that are under way. */
   close(): void;
 };
 
@@ -45,7 +46,9 @@ export async function openGrpcConnection(socketPath: string, signal: AbortSignal
     readMaxBytes,
     sessionManager: managed(session),
   });
-  return { transport, closed, close: () => session.destroy() };
+  // With an error, because calls that are under way would wait for ever for their end otherwise.
+  const close = () => session.destroy(new ConnectError('the connection was closed', Code.Unavailable));
+  return { transport, closed, close };
 }
 
 function openSocket(path: string, signal: AbortSignal): Promise<Socket> {

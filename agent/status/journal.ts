@@ -56,7 +56,17 @@ export class Journal {
   image(image: ImageState): void {
     const name = image.wanted.reference.name;
     const before = this.#images.get(name);
-    this.#images.set(name, image);
+    if (image.listed) {
+      this.#images.set(name, image);
+      this.#listedImage(image, before);
+    } else {
+      this.#images.delete(name);
+      const told = image.state === 'pulling' ? 'info' : 'debug';
+      this.#log[told]({ image: image.wanted.image }, 'is no longer on the list');
+    }
+  }
+
+  #listedImage(image: ImageState, before: ImageState | undefined): void {
     if (before?.state === image.state && before.failure?.message === image.failure?.message) return;
     if (before?.state === 'pulling') this.#metrics.countPull(image);
     const { state, failure, attempts } = image;

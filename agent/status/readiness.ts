@@ -1,8 +1,8 @@
 import { formatByteSize } from '../base/byte-size.ts';
 import type { CredentialState } from '../credentials/credential-flow.ts';
 import { type DiskSpace, isDiskLow } from '../images/disk.ts';
-import type { ImagesState } from '../images/image-flow.ts';
 import type { ImageState } from '../images/image-state.ts';
+import type { ImagesState } from '../images/images-state.ts';
 import type { Board } from './board.ts';
 
 /**

@@ -69,11 +69,10 @@ async function answer(
   response: ServerResponse,
   options: StatusServerOptions,
 ): Promise<void> {
-  const { pathname } = new URL(request.url ?? '/', 'http://localhost');
   if (request.method !== 'GET' && request.method !== 'HEAD') {
     return send(response, 405, 'text/plain', 'this can only be read\n');
   }
-  switch (pathname) {
+  switch (URL.parse(request.url ?? '/', 'http://localhost')?.pathname) {
     case '/livez':
       return send(response, 200, 'text/plain', 'alive\n');
     case '/readyz':

@@ -1,15 +1,18 @@
 import assert from 'node:assert/strict';
+import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { Code, ConnectError } from '@connectrpc/connect';
 import { pino } from 'pino';
 import { type Config, parseConfig } from '../../agent/config.ts';
 import { readKeyring } from '../../agent/credentials/keyring.ts';
 import { ImageFlow } from '../../agent/images/image-flow.ts';
 import type { ImageState } from '../../agent/images/image-state.ts';
+import { type SmallRuntimeAnswers, serveRuntime } from '../runtimes/small-runtime.ts';
 import { cleanUp } from '../sandbox/cleanup.ts';
 import { dockerConfigJson } from '../sandbox/docker-config.ts';
 import { publishImage } from '../sandbox/images.ts';
 import type { SandboxNode } from '../sandbox/sandbox-node.ts';
-import { temporaryNode } from '../sandbox/temporary.ts';
+import { temporaryDirectory, temporaryNode } from '../sandbox/temporary.ts';
 import { waitUntil } from '../sandbox/wait-until.ts';
 
 const limits = { timeout: 60_000 };
@@ -36,7 +39,11 @@ function configOf(images: readonly unknown[], pulls: object = {}, keepFree: stri
 }
 
 /** A flow that runs on the node until the test ends. */
-function startFlow(t: TestContext, node: SandboxNode, runtime = 'auto') {
+function startFlow(
+  t: TestContext,
+  node: Pick<SandboxNode, 'hostRoot'> & { readonly registry: { readonly host: string } },
+  runtime = 'auto',
+) {
   const changes: ImageState[] = [];
   const flow = new ImageFlow({
     runtime,
@@ -211,4 +218,164 @@ test('with the runtime none, nothing is pulled and nothing is wrong', limits, as
   login();
   await until('the state', () => flow.state.runtime.state === 'none');
   assert.equal(flow.state.images[0]?.state, 'waiting');
+});
+
+test('a wrong password waits for the right one and is then pulled at once', limits, async t => {
+  const node = await startNode(t);
+  const api = await publishImage(node.registry, { repository: 'team-a/api', tag: 'v1', layers: [1_000] });
+  const { flow, login, image, until } = startFlow(t, node);
+  flow.setConfig(configOf([api.reference]));
+  login('not-the-word');
+  await until('the refusal', () => image()?.failure?.kind === 'auth' && image()?.state === 'failed');
+  assert.deepEqual([image()?.attempts, image()?.nextAttemptAt], [1, null]);
+  login();
+  await until('the image', () => image()?.state === 'present', 2_000);
+  assert.deepEqual([image()?.attempts, image()?.failure], [2, null]);
+});
+
+test(
+  'an image that is not in the registry waits, holds up no other, and is found at a resync',
+  limits,
+  async t => {
+    const node = await startNode(t);
+    const api = await publishImage(node.registry, { repository: 'team-a/api', tag: 'v1', layers: [1_000] });
+    const missing = api.reference.replace(/v1$/, 'v2');
+    const { flow, login, image, changes, until } = startFlow(t, node);
+    flow.setConfig(configOf([missing, api.reference], { concurrency: 1 }));
+    login();
+    await until('the other one', () => image(1)?.state === 'present');
+    assert.deepEqual(
+      [image(0)?.state, image(0)?.failure?.kind, image(0)?.nextAttemptAt],
+      ['failed', 'not-found', null],
+    );
+    await publishImage(node.registry, { repository: 'team-a/api', tag: 'v2', layers: [2_000] });
+    assert.equal(image(0)?.attempts, 1);
+    flow.setConfig(configOf([missing, api.reference], { concurrency: 1, resync: '1s' }));
+    await until('the image', () => image(0)?.state === 'present');
+    const last = changes.findLast(({ wanted }) => wanted.image === missing);
+    assert.equal(last?.state, 'present');
+  },
+);
+
+test('two tags of one image are no stall of each other, however slow it is', limits, async t => {
+  const node = await startNode(t);
+  const big = await publishImage(node.registry, { repository: 'team-a/big', tag: 'v1', layers: [6_000_000] });
+  const type = 'application/vnd.oci.image.manifest.v1+json';
+  const found = await node.registry.publish('team-a/big', 'manifests/v1', { headers: { accept: type } });
+  const copy = { method: 'PUT', headers: { 'content-type': type }, body: await found.text() };
+  assert.equal((await node.registry.publish('team-a/big', 'manifests/v2', copy)).status, 201);
+  node.registry.limit(800_000);
+  const { flow, login, changes, until } = startFlow(t, node);
+  flow.setConfig(configOf([big.reference, big.reference.replace(/v1$/, 'v2')], { stallTimeout: '5s' }));
+  login();
+  await until('both', () => flow.state.images.every(({ state }) => state === 'present'), 30_000);
+  assert.deepEqual(
+    changes.filter(({ failure }) => failure),
+    [],
+  );
+});
+
+/** A flow on a runtime that does what the test wants. */
+async function startOnSmallRuntime(t: TestContext, answers: SmallRuntimeAnswers) {
+  const hostRoot = await temporaryDirectory(t);
+  await serveRuntime(t, join(hostRoot, 'socket'), answers);
+  return startFlow(t, { hostRoot, registry: { host: 'r.io' } }, 'unix:///socket');
+}
+
+test(
+  'a runtime that answers but cannot do it is asked about once a second, and not more',
+  limits,
+  async t => {
+    let asked = 0;
+    const imageFsInfo = () => {
+      asked++;
+      throw new ConnectError('not now', Code.Internal);
+    };
+    const { flow, login, until } = await startOnSmallRuntime(t, { imageFsInfo });
+    flow.setConfig(configOf(['r.io/a:1']));
+    login();
+    const startedAt = Date.now();
+    await until('five questions', () => asked >= 5);
+    // The config and the credentials were news, for which it looked again at once.
+    assert.ok(Date.now() - startedAt > 1_900, `${asked} in ${Date.now() - startedAt} ms`);
+    assert.match(flow.state.runtime.problem ?? '', /asking for the image file system .*: not now/);
+  },
+);
+
+test('a list of images that cannot be had is told, and had again when it can', limits, async t => {
+  let works = false;
+  const listImages = () => {
+    if (works) return {};
+    throw new ConnectError('not now', Code.Internal);
+  };
+  const { flow, login, image, until } = await startOnSmallRuntime(t, { listImages });
+  flow.setConfig(configOf(['r.io/a:1']));
+  login();
+  await until('the complaint', () => /listing the images .*: not now/.test(flow.state.runtime.problem ?? ''));
+  assert.equal(image()?.attempts, 0, 'nothing is pulled while it is not known what is there');
+  works = true;
+  await until('the image', () => image()?.state === 'present');
+});
+
+test('a config that changes something else does not ask for images that are there', limits, async t => {
+  const pulls: string[] = [];
+  const present = { images: [{ repoTags: ['r.io/a:latest', 'r.io/b:1'] }] };
+  let looks = 0;
+  const { flow, login, image, until } = await startOnSmallRuntime(t, {
+    listImages: () => {
+      looks++;
+      return present;
+    },
+    pullImage: ({ image }) => {
+      pulls.push(image?.image ?? '');
+      return {};
+    },
+  });
+  flow.setConfig(configOf(['r.io/a', 'r.io/b:1']));
+  login();
+  await until('the first answer', () => image(0)?.warm === true);
+  assert.deepEqual(pulls, ['r.io/a:latest']);
+  const before = looks;
+  flow.setConfig(configOf(['r.io/a', 'r.io/b:1'], { concurrency: 1 }));
+  await until('another look', () => looks > before);
+  assert.deepEqual(pulls, ['r.io/a:latest']);
+  flow.setConfig(configOf(['r.io/a', 'r.io/b:1'], { resync: '1s' }));
+  await until('the resync, which is sooner now', () => pulls.length === 2, 5_000);
+});
+
+test('a failure of the runtime while the connection stays is tried again', limits, async t => {
+  let fails = 2;
+  const pullImage = () => {
+    if (fails-- > 0) throw new ConnectError('server is not initialized yet', Code.Unavailable);
+    return {};
+  };
+  const { flow, login, image, changes, until } = await startOnSmallRuntime(t, { pullImage });
+  flow.setConfig(configOf(['r.io/a:1']));
+  login();
+  await until('the image', () => image()?.state === 'present');
+  assert.deepEqual(
+    changes
+      .flatMap(({ failure, state }) => (failure && state === 'waiting' ? [failure.kind] : []))
+      .slice(0, 1),
+    ['runtime'],
+  );
+  assert.equal(image()?.attempts, 3);
+});
+
+test('no pull starts before a random part of startJitter is over, and then it does', limits, async t => {
+  let looks = 0;
+  const listImages = () => {
+    looks++;
+    return {};
+  };
+  const patient = await startOnSmallRuntime(t, { listImages });
+  patient.flow.setConfig(configOf(['r.io/a:1'], { startJitter: '500h', resync: '1s' }));
+  patient.login();
+  await patient.until('some looks', () => looks >= 2);
+  assert.deepEqual([patient.image()?.state, patient.image()?.attempts], ['waiting', 0]);
+
+  const quick = await startOnSmallRuntime(t, {});
+  quick.flow.setConfig(configOf(['r.io/a:1'], { startJitter: '1s' }));
+  quick.login();
+  await quick.until('the image', () => quick.image()?.state === 'present', 4_000);
 });

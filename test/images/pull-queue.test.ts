@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
+import type { ImageState } from '../../agent/images/image-state.ts';
 import { PullQueue } from '../../agent/images/pull-queue.ts';
 import { planImages, type WantedImage } from '../../agent/images/wanted-images.ts';
 import { PullFailure, type PullFailureKind } from '../../agent/runtimes/pull-failure.ts';
@@ -26,9 +27,10 @@ function startQueue(
   bounds = { concurrency: 2, perRegistry: 2, retry: { initial: 1, max: 1 } },
 ) {
   const pulls: Pull[] = [];
+  const changes: ImageState[] = [];
   const queue = new PullQueue({
     limits: () => bounds,
-    onChange: () => {},
+    onChange: image => changes.push(image),
     pull: (wanted, signal) =>
       new Promise((resolve, reject) => {
         const end = (kind?: PullFailureKind) => {
@@ -50,7 +52,7 @@ function startQueue(
   const state = (image: string) => queue.images.find(({ wanted }) => wanted.image === image);
   const until = (what: string, condition: () => boolean) =>
     waitUntil(condition, { what, timeoutMs: 3_000, intervalMs: 1 });
-  return { queue, pulls, names, end, state, until, bounds };
+  return { queue, pulls, changes, names, end, state, until, bounds };
 }
 
 test(
@@ -283,6 +285,8 @@ test('progress never goes back, and a pull of which no byte comes any more is st
   queue.setProgress(new Map([[name, { bytesDone: 50, bytesTotal: 100 }]]));
   queue.setProgress(new Map([[name, { bytesDone: 40, bytesTotal: 100 }]]));
   assert.equal(state('a:1')?.bytesDone, 50);
+  queue.setProgress(new Map([[name, { bytesDone: 10, bytesTotal: 200 }]]));
+  assert.equal(state('a:1')?.bytesDone, 10, 'another manifest begins where it is');
   queue.failStalled(60_000);
   assert.equal(pulls[0]?.signal.aborted, false);
   await until('some time to pass', () => Date.now() > (state('a:1')?.startedAt?.getTime() ?? 0) + 5);
@@ -344,4 +348,125 @@ test('a policy that no longer asks the registry is content with what is there', 
   queue.setList(planImages(settings, { arch: 'amd64', os: 'linux', nodeName: 'n' }).wanted);
   queue.setPresent(present);
   assert.deepEqual([state('a')?.state, state('a')?.warm], ['present', true]);
+});
+
+test('what left the list is told of once more and then no more, however its pull ends', limits, async t => {
+  const { queue, pulls, changes, until } = startQueue(t);
+  queue.setList(list('a:1', 'b:1', 'c:1', 'd:1'));
+  queue.setPresent(new Set(['docker.io/library/d:1']));
+  queue.open();
+  const [a, b] = [...pulls];
+  changes.splice(0);
+  queue.setList([]);
+  assert.deepEqual(
+    changes.splice(0).map(({ wanted, state, listed }) => [wanted.image, state, listed]),
+    [
+      ['a:1', 'pulling', false],
+      ['b:1', 'pulling', false],
+      ['c:1', 'waiting', false],
+      ['d:1', 'present', false],
+    ],
+  );
+  a?.end();
+  b?.end('unreachable');
+  await until('both to have ended', () => !queue.busy);
+  assert.deepEqual(changes, []);
+});
+
+test('while a change is told, the list is whole', limits, async t => {
+  const seen: number[] = [];
+  const queue: PullQueue = new PullQueue({
+    limits: () => ({ concurrency: 9, perRegistry: 9, retry: { initial: 60_000, max: 60_000 } }),
+    onChange: () => seen.push(queue.images.length),
+    pull: () => Promise.reject(new PullFailure('auth', 'no')),
+  });
+  cleanUp(t, () => queue.stop());
+  queue.setList(list('a:1', 'b:1', 'c:1'));
+  queue.setPresent(new Set());
+  queue.open();
+  await waitUntil(() => queue.images.every(({ failure }) => failure), { what: 'them', timeoutMs: 2_000 });
+  queue.setList(list('a:1', 'b:1', 'd:1'));
+  assert.deepEqual(new Set(seen), new Set([3]));
+});
+
+test('a new list tries again what waits for a change, and asks nothing of what is there', limits, async t => {
+  const { queue, names, end, state, until } = startQueue(t);
+  const present = new Set(['docker.io/library/a:latest']);
+  queue.setList(list('a', 'b:1'));
+  queue.setPresent(present);
+  queue.open();
+  end('a');
+  end('b:1', 'not-found');
+  await until('both answers', () => state('a')?.state === 'present' && state('b:1')?.state === 'failed');
+  queue.setList(list('a', 'b:1'));
+  queue.setPresent(present);
+  assert.deepEqual(names(), ['b:1']);
+});
+
+test('an image whose policy becomes Always is asked for once', limits, async t => {
+  const { queue, names, end, state, until } = startQueue(t);
+  const present = new Set(['docker.io/library/a:1']);
+  const withPolicy = (pullPolicy: 'Always' | 'IfNotPresent') =>
+    planImages([{ image: 'a:1', pullPolicy }], { arch: 'amd64', os: 'linux', nodeName: 'n' }).wanted;
+  queue.setList(withPolicy('IfNotPresent'));
+  queue.setPresent(present);
+  queue.open();
+  assert.deepEqual(names(), []);
+  queue.setList(withPolicy('Always'));
+  queue.setPresent(present);
+  assert.deepEqual(names(), ['a:1']);
+  end('a:1');
+  await until('the answer', () => state('a:1')?.state === 'present');
+  queue.setList(withPolicy('Always'));
+  queue.setPresent(present);
+  assert.deepEqual(names(), []);
+});
+
+test('one image that fails again and again does not hold up the others', limits, async t => {
+  const { queue, end, state, until, pulls } = startQueue(t, {
+    concurrency: 1,
+    perRegistry: 1,
+    retry: { initial: 1, max: 5 },
+  });
+  queue.setList(list({ image: 'bad:1', priority: 9 }, 'a:1', 'b:1', 'c:1'));
+  queue.setPresent(new Set());
+  queue.open();
+  await until('the others', () => {
+    if (pulls[0]?.image === 'bad:1') end('bad:1', 'unknown');
+    else pulls[0]?.end();
+    return queue.images.slice(1).every(image => image.state === 'present');
+  });
+  assert.ok((state('bad:1')?.attempts ?? 0) >= 1);
+});
+
+test('stop cancels what runs and resolves when it has ended', limits, async t => {
+  const { queue, pulls } = startQueue(t);
+  queue.setList(list('a:1', 'b:1', 'c:1'));
+  queue.setPresent(new Set());
+  queue.open();
+  let stopped = false;
+  const stopping = queue.stop().then(() => {
+    stopped = true;
+  });
+  assert.deepEqual(
+    pulls.map(({ signal }) => signal.aborted),
+    [true, true],
+  );
+  pulls[0]?.end();
+  await new Promise(resolve => setImmediate(resolve));
+  assert.equal(stopped, false, 'one has not ended');
+  pulls[0]?.end('unknown');
+  await stopping;
+  assert.deepEqual([queue.busy, pulls.length], [false, 0]);
+});
+
+test('a pull that fails just before the connection is given up has failed all the same', limits, async t => {
+  const { queue, end, state, until } = startQueue(t);
+  queue.setList(list('a:1'));
+  queue.setPresent(new Set());
+  queue.open();
+  end('a:1', 'runtime');
+  queue.close(new PullFailure('runtime', 'gone'));
+  await until('the failure', () => state('a:1')?.state === 'waiting');
+  assert.equal(state('a:1')?.failure?.kind, 'runtime');
 });

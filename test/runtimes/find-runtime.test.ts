@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { mkdir, writeFile } from 'node:fs/promises';
-import { createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import { findRuntime } from '../../agent/runtimes/find-runtime.ts';
 import { cleanUp } from '../sandbox/cleanup.ts';
 import { temporaryDirectory, temporaryNode } from '../sandbox/temporary.ts';
+import { serveRuntime } from './small-runtime.ts';
 
 const limits = { timeout: 20_000 };
 const never = new AbortController().signal;
@@ -38,58 +38,17 @@ test('where nothing is, all places that were looked at are named', limits, async
   );
 });
 
-test('what is no socket, or listens and does not speak CRI, is told and is no crash', limits, async t => {
+test('a runtime that stands in the way is told, and another one that answers is used', limits, async t => {
   const directory = await temporaryDirectory(t);
-  await mkdir(join(directory, 'run'));
-  await writeFile(join(directory, 'run/file'), '');
-  await assert.rejects(findRuntime('unix:///run/file', directory, never), /nothing listens there; check/);
-  await assert.rejects(findRuntime('unix:///run/none', directory, never), /it does not exist/);
+  await mkdir(join(directory, 'run/k3s/containerd'), { recursive: true });
+  await mkdir(join(directory, 'run/containerd'));
+  await writeFile(join(directory, 'run/containerd/containerd.sock'), '');
   await assert.rejects(
-    findRuntime(`unix:///${'x'.repeat(200)}`, directory, never),
-    /run|path|does not exist/,
+    findRuntime('auto', directory, never),
+    /looking for a container runtime: connecting to .*containerd\.sock: nothing listens there; .*; start the/,
   );
-
-  const speakers: readonly (readonly [string, (socket: Socket) => void])[] = [
-    ['http1', socket => socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n')],
-    ['garbage', socket => socket.write(Buffer.alloc(100_000, 0xff))],
-    ['hang-up', socket => socket.destroy()],
-  ];
-  for (const [name, speak] of speakers) {
-    await listen(t, join(directory, 'run', name), speak);
-    await assert.rejects(
-      findRuntime(`unix:///run/${name}`, directory, never),
-      /does not answer in gRPC; use the socket/,
-      name,
-    );
-  }
+  await serveRuntime(t, join(directory, 'run/k3s/containerd/containerd.sock'));
+  const runtime = await findRuntime('auto', directory, never);
+  cleanUp(t, () => runtime.close());
+  assert.equal(runtime.endpoint, 'unix:///run/k3s/containerd/containerd.sock');
 });
-
-test(
-  'a server that never answers is given up after five seconds, or when the agent ends',
-  limits,
-  async t => {
-    const directory = await temporaryDirectory(t);
-    await listen(t, join(directory, 'silent'), () => {});
-    const asked = performance.now();
-    await assert.rejects(findRuntime('unix:///silent', directory, never), /does not answer in gRPC/);
-    assert.ok(performance.now() - asked < 8_000);
-    const end = new AbortController();
-    const finding = findRuntime('unix:///silent', directory, end.signal);
-    setTimeout(() => end.abort(), 50);
-    await assert.rejects(finding, /interrupted/);
-  },
-);
-
-async function listen(t: TestContext, path: string, speak: (socket: Socket) => void): Promise<Server> {
-  const sockets = new Set<Socket>();
-  const server = createServer(socket => {
-    sockets.add(socket.on('error', () => socket.destroy()));
-    speak(socket);
-  });
-  await new Promise<void>(resolve => server.listen(path, resolve));
-  cleanUp(t, () => {
-    for (const socket of sockets) socket.destroy();
-    server.close();
-  });
-  return server;
-}

@@ -9,9 +9,10 @@ import { board, imageState, targetState } from './boards.ts';
 function record() {
   const lines: { level: number; msg: string }[] = [];
   const log = pino({ level: 'info' }, { write: line => lines.push(JSON.parse(line)) });
-  const journal = new Journal(log, new Metrics(() => toStatus(board())));
+  const metrics = new Metrics(() => toStatus(board()));
+  const journal = new Journal(log, metrics);
   const said = () => lines.splice(0).map(({ msg }) => msg);
-  return { journal, said };
+  return { journal, said, counted: () => metrics.text() };
 }
 
 test('what stays as it is is said once, and what changes is said again', () => {
@@ -69,4 +70,18 @@ test('it is told when the node becomes ready and when it no longer is', () => {
   );
   for (const status of [waiting, ready, ready, waiting]) journal.readiness(status);
   assert.deepEqual(said(), ['ready: 1 of 1 images are there', 'no longer ready: image a:1 is waiting']);
+});
+
+test('an image that left the list in mid-pull was not pulled when it comes back', async () => {
+  const { journal, said, counted } = record();
+  const pulling = imageState('a:1', { state: 'pulling' });
+  journal.image(pulling);
+  journal.image({ ...pulling, listed: false });
+  journal.image(imageState('b:1', { listed: false }));
+  journal.image(imageState('a:1', { state: 'present', warm: true }));
+  assert.deepEqual(said(), ['pulling', 'is no longer on the list']);
+  assert.doesNotMatch(await counted(), /pulls_total\{/);
+  journal.image(imageState('c:1', { state: 'pulling' }));
+  journal.image(imageState('c:1', { state: 'present', warm: true, durationMs: 5 }));
+  assert.match(await counted(), /pulls_total\{result="ok"\} 1/);
 });

@@ -6,7 +6,7 @@ import { Metrics } from '../../agent/status/metrics.ts';
 import { toStatus } from '../../agent/status/status.ts';
 import { startStatusServer } from '../../agent/status/status-server.ts';
 import { cleanUp } from '../sandbox/cleanup.ts';
-import { board, imageState, targetState } from './boards.ts';
+import { board, imageState } from './boards.ts';
 
 const limits = { timeout: 10_000 };
 
@@ -36,6 +36,9 @@ test('every page is there, and nothing can be changed', limits, async t => {
   assert.deepEqual([(await get('/none')).status, (await get('/status', 'POST')).status], [404, 405]);
   const head = await get('/status', 'HEAD');
   assert.deepEqual([head.status, head.body], [200, '']);
+  for (const path of ['/livez', '/status', '/none'])
+    for (const method of ['POST', 'PUT', 'DELETE', 'OPTIONS'])
+      assert.equal((await get(path, method)).status, 405, `${method} ${path}`);
 });
 
 test('a node that is not ready answers 503 with the reasons and the notes', limits, async t => {
@@ -86,38 +89,6 @@ test('the fields of the status are those that were promised', limits, async t =>
   });
 });
 
-test('what others wrote is text on the page, and never markup', limits, async t => {
-  const nasty = '<script>alert("1")</script>';
-  const { get } = await serve(
-    t,
-    board({
-      sources: [{ name: nasty, state: 'invalid', entries: [], problems: [nasty] }],
-      targets: [targetState({ state: 'failed', problem: nasty })],
-      images: { unusable: [{ image: nasty, required: true, problem: nasty }] },
-      board: { node: nasty },
-    }),
-  );
-  const { body } = await get('/');
-  assert.ok(body.includes('&lt;script&gt;'));
-  assert.ok(!body.includes('<script'), body);
-});
-
-test('metrics have the prefix and the text format, also with odd names', limits, async t => {
-  const targets = [targetState({ path: '/a"b\\c\nd' })];
-  const { get, metrics } = await serve(t, board({ targets, images: { disk: null } }));
-  metrics.countWrite('/a"b');
-  metrics.countPull(imageState('a:1', { durationMs: 2_000 }));
-  metrics.countPull(imageState('a:1', { failure: { kind: 'auth', message: 'no' } }));
-  const { body } = await get('/metrics');
-  for (const line of body.split('\n').filter(text => text && !text.startsWith('#'))) {
-    assert.match(line, /^pullready_[a-z_]+(\{([a-z]+="([^"\\\n]|\\["\\n])*",?)+\})? ([0-9.e+]+|Nan)$/, line);
-  }
-  assert.match(body, /pullready_pulls_total\{result="ok"\} 1/);
-  assert.match(body, /pullready_pulls_total\{result="auth"\} 1/);
-  assert.match(body, /pullready_ready 1/);
-  assert.match(body, /^pullready_disk_free_bytes Nan$/m, 'what is not known is no number');
-});
-
 test('an address that is taken is an error that says so', limits, async t => {
   const { url } = await serve(t, board());
   const listen = new URL(url).host;
@@ -160,6 +131,6 @@ test('a request that is no HTTP, or has an odd path, harms nothing', limits, asy
     socket.on('close', () => resolve(text));
     socket.on('error', () => resolve(text));
   });
-  assert.match(answer, /^HTTP\/1\.1 (404|500|400)/);
+  assert.match(answer, /^HTTP\/1\.1 404/);
   assert.equal((await get('/livez')).status, 200);
 });

@@ -1,0 +1,43 @@
+import { createServer } from 'node:http2';
+import type { TestContext } from 'node:test';
+import type { ServiceImpl } from '@connectrpc/connect';
+import { connectNodeAdapter } from '@connectrpc/connect-node';
+import { ImageService, RuntimeService } from '../../agent/runtimes/gen/cri_pb.ts';
+import { cleanUp } from '../sandbox/cleanup.ts';
+
+/** What the small runtime answers; what is not given it answers as a runtime without any image. */
+export type SmallRuntimeAnswers = Partial<ServiceImpl<typeof ImageService>> &
+  Partial<ServiceImpl<typeof RuntimeService>>;
+
+/**
+ * Serves CRI v1 on a socket during a test, for what no real runtime does when it is asked to: calls that fail, hang, or
+ * are to be counted.
+ */
+export async function serveRuntime(
+  test: TestContext,
+  socketPath: string,
+  answers: SmallRuntimeAnswers = {},
+): Promise<void> {
+  const all = {
+    version: () => ({ runtimeName: 'small', runtimeVersion: '1.0' }),
+    listImages: () => ({}),
+    imageFsInfo: () => ({ imageFilesystems: [{ fsId: { mountpoint: '/' } }] }),
+    pullImage: () => ({}),
+    ...answers,
+  };
+  const routes = connectNodeAdapter({
+    connect: false,
+    routes: router => router.service(RuntimeService, all).service(ImageService, all),
+  });
+  const server = createServer(routes);
+  const sessions = new Set<{ destroy(): void }>();
+  server.on('session', session => {
+    sessions.add(session);
+    session.once('close', () => sessions.delete(session));
+  });
+  await new Promise<void>(resolve => server.listen(socketPath, resolve));
+  cleanUp(test, () => {
+    for (const session of sessions) session.destroy();
+    server.close();
+  });
+}
