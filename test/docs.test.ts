@@ -1,130 +1,169 @@
 import assert from 'node:assert/strict';
-import { access, readdir, readFile } from 'node:fs/promises';
+import { access, cp, readdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { test } from 'node:test';
+import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { type Config, defaultConfig, parseConfig } from '../agent/config.ts';
-import { environmentName, type SettingDescription, settingNames, settingTable } from '../agent/settings.ts';
+import { parseConfig } from '../agent/config.ts';
 import { version } from '../agent/version.ts';
+import { agentPod, configText, manifests, render } from './manifests/rendered.ts';
+import { actions } from './sandbox/actions.ts';
+import { temporaryDirectory } from './sandbox/temporary.ts';
 
 const project = fileURLToPath(new URL('..', import.meta.url));
 const read = (path: string) => readFile(join(project, path), 'utf8');
 
+describe('the documents', { timeout: 60_000 }, () => {
+  it('show configs that the agent takes', async () => {
+    let examples = 0;
+    for (const path of await documents()) {
+      for (const text of codeBlocks(await read(path), 'yaml').filter(block => !isKustomization(block))) {
+        examples++;
+        assert.ok(parseConfig(text).ok, `${path}: ${text}`);
+      }
+    }
+    assert.ok(examples > 1);
+  });
+
+  it('name commands of npm and of the sandbox that exist', async () => {
+    const { scripts } = JSON.parse(await read('package.json'));
+    for (const path of await documents()) {
+      const text = await read(path);
+      for (const [, name = ''] of text.matchAll(/\bnpm (?:run )?(start|test|(?<=run )[\w-]+)\b/g))
+        assert.ok(scripts[name], `${path}: npm run ${name}`);
+    }
+    const tried = (await read('README.md')).matchAll(/^npm run try -- (\S+)$/gm);
+    assert.deepEqual(
+      [...tried].map(([, action]) => action),
+      Object.keys(actions),
+    );
+  });
+
+  it('have links that lead somewhere, also to headings', async () => {
+    for (const path of await documents()) {
+      const text = (await read(path)).replace(/```[\s\S]*?```/g, '');
+      for (const [, link = ''] of text.matchAll(/\]\(\s*(?!https?:)([^)]+)\)/g)) {
+        const [file = '', heading] = link.trim().split('#');
+        const target = file === '' ? path : join(dirname(path), file);
+        await access(join(project, target));
+        if (heading !== undefined)
+          assert.ok(headings(await read(target)).includes(heading), `${path}: ${link}`);
+      }
+    }
+  });
+
+  it('name files and folders of the project that are there', async () => {
+    let named = 0;
+    for (const path of await documents()) {
+      const paths = (await read(path)).matchAll(
+        /(?<![\w/.-])((?:agent|test|manifests|docs|\.ci)\/[\w./-]*[\w/])/g,
+      );
+      // What stands before it may be a folder of somebody else's, as in an overlay.
+      for (const [, file = ''] of paths) {
+        named++;
+        await assert.doesNotReject(access(join(project, file)), `${path} names ${file}`);
+      }
+    }
+    assert.ok(named > 20);
+  });
+
+  it('are all reached from the README', async () => {
+    const text = await read('README.md');
+    for (const path of await documents())
+      if (path !== 'README.md') assert.ok(text.includes(`](${path})`), path);
+  });
+
+  it('have lines that fit an editor, tables aside', async () => {
+    for (const path of await documents())
+      for (const line of (await read(path)).split('\n'))
+        assert.ok(line.length <= 120 || line.startsWith('|'), `${path}: ${line}`);
+  });
+});
+
+describe('the README', { timeout: 60_000 }, () => {
+  it('shows an overlay that names the image and brings the list, and installs what it says', async test => {
+    const readme = await read('README.md');
+    const directory = await temporaryDirectory(test);
+    await cp(manifests, join(directory, 'pullready/manifests'), { recursive: true });
+    const [overlay = ''] = codeBlocks(readme, 'yaml').filter(isKustomization);
+    const [config = ''] = codeBlocks(readme, 'yaml').filter(
+      block => block.includes('images:') && !isKustomization(block),
+    );
+    await writeFile(join(directory, 'kustomization.yaml'), overlay);
+    await writeFile(join(directory, 'config.yaml'), config);
+
+    const objects = await render(directory);
+    const { container, pod, daemonSet } = agentPod(objects);
+
+    const [, built] = /docker push (\S+)/.exec(readme) ?? [];
+    assert.equal(container.image, built);
+    assert.equal(configText(objects), config);
+    const secrets = pod.volumes?.flatMap(({ secret }) => (secret ? [secret.secretName] : []));
+    const [, created] = /create secret docker-registry (\S+)/.exec(readme) ?? [];
+    assert.deepEqual(secrets, [created]);
+    const { name, namespace } = daemonSet.metadata ?? {};
+    assert.ok(readme.includes(`kubectl -n ${namespace} rollout status daemonset/${name} --timeout=`));
+  });
+
+  it('lists every directory that can be applied', async () => {
+    const variants = (await readdir(join(manifests, 'variants'))).map(name => `manifests/variants/${name}`);
+    const rows = (await read('README.md')).matchAll(/^\| `(manifests[^`]*)` \|/gm);
+    assert.deepEqual([...rows].map(([, row]) => row).toSorted(), ['manifests', ...variants].toSorted());
+  });
+});
+
+describe('ARCHITECTURE', { timeout: 30_000 }, () => {
+  it('names every room, and in its row no file that is not there', async () => {
+    const text = await read('ARCHITECTURE.md');
+    for (const entry of await readdir(join(project, 'agent'), { recursive: true, withFileTypes: true })) {
+      const path = join(entry.parentPath, entry.name).slice(project.length);
+      if (entry.isDirectory()) assert.ok(text.includes(`\`${path}/\``), path);
+      else if (dirname(path) === 'agent') assert.ok(text.includes(`\`${path}\``), path);
+    }
+    for (const [, room = '', what = ''] of text.matchAll(/^\| `(agent\/[a-z]+\/)` \| (.*) \|$/gm))
+      for (const [, file = ''] of what.matchAll(/`([a-z-]+\.ts)`/g)) await access(join(project, room, file));
+  });
+});
+
+describe('the version', { timeout: 60_000 }, () => {
+  it('is the same in package.json, its lock, the agent, the manifests, the Dockerfile and the documents', async () => {
+    const { container } = agentPod(await render(manifests));
+    const lock = JSON.parse(await read('package-lock.json'));
+    const escaped = version.replaceAll('.', '\\.');
+
+    assert.equal(JSON.parse(await read('package.json')).version, version);
+    assert.deepEqual([lock.version, lock.packages[''].version], [version, version]);
+    assert.equal(container.image, `pullready:${version}`);
+    assert.match(await read('Dockerfile'), new RegExp(`^ARG VERSION=${escaped}$`, 'm'));
+    assert.equal(/^## ([\d.]+)/m.exec(await read('CHANGELOG.md'))?.[1], version);
+    for (const [, tag] of (await read('README.md')).matchAll(/\bpullready:(\d[\w.-]*\w)/g))
+      assert.equal(tag, version);
+  });
+});
+
+/** Every document, by its path in the project. */
 async function documents(): Promise<readonly string[]> {
   const inDocs = (await readdir(join(project, 'docs'))).map(name => join('docs', name));
   return [...(await readdir(project)).filter(name => name.endsWith('.md')), ...inDocs];
 }
 
-/** Every key of the config with its default, as the README writes them. */
-function configKeys({ credentials, pulls, disk }: Config): ReadonlyMap<string, string> {
-  const durations = {
-    helperRefresh: '30m',
-    timeout: '1h',
-    stallTimeout: '5m',
-    resync: '10m',
-    startJitter: '0s',
-    initial: '1s',
-    max: '5m',
-  };
-  for (const [key, text] of Object.entries(durations)) {
-    const config = parseConfig(
-      key === 'helperRefresh'
-        ? `credentials: { helperRefresh: ${text} }`
-        : `pulls: ${key === 'initial' || key === 'max' ? `{ retry: { ${key}: ${text} } }` : `{ ${key}: ${text} }`}`,
-    );
-    assert.deepEqual(config, { ok: true, config: defaultConfig }, `${text} is the default of ${key}`);
-  }
-  assert.deepEqual(
-    Object.keys({ ...credentials, ...pulls, ...pulls.retry, ...disk }).toSorted(),
-    [...Object.keys(durations), 'concurrency', 'keepFree', 'perRegistry', 'retry', 'targets'].toSorted(),
+/** The code blocks in `language`, without the indentation that they have in a list. */
+function codeBlocks(text: string, language: string): readonly string[] {
+  const blocks = text.matchAll(new RegExp(`^( *)\`\`\`${language}\\n([\\s\\S]*?)^ *\`\`\`$`, 'gm'));
+  return [...blocks].map(([, indent = '', block = '']) =>
+    block.replaceAll(new RegExp(`^${indent}`, 'gm'), ''),
   );
-  return new Map([
-    ['credentials.targets', credentials.targets.map(path => `\`${path}\``).join(', ')],
-    ['credentials.helperRefresh', '`30m`'],
-    ['images', 'none'],
-    ['images[].image', ''],
-    ['images[].pullPolicy', 'from the tag'],
-    ['images[].priority', '`0`'],
-    ['images[].required', '`true`'],
-    ['images[].pin', '`false`'],
-    ['pulls.concurrency', `\`${pulls.concurrency}\``],
-    ['pulls.perRegistry', `\`${pulls.perRegistry}\``],
-    ['pulls.timeout', '`1h`'],
-    ['pulls.stallTimeout', '`5m`'],
-    ['pulls.retry.initial', '`1s`'],
-    ['pulls.retry.max', '`5m`'],
-    ['pulls.resync', '`10m`'],
-    ['pulls.startJitter', '`0s`'],
-    ['disk.keepFree', '`20%`'],
-  ]);
 }
 
-test('the README lists every flag with its variable and default, and no other', async () => {
-  const rows = (await read('README.md')).split('\n').filter(line => line.startsWith('| `--'));
-  const expected = settingNames.map(name => {
-    const { placeholder, fallback, meaning }: SettingDescription = settingTable[name];
-    const flag = `--${name}${placeholder ? ` ${placeholder}` : ''}`;
-    return `| \`${flag}\` | \`${environmentName(name)}\` | \`${fallback}\` | ${meaning} |`;
-  });
-  assert.deepEqual(rows, expected);
-});
+function isKustomization(block: string): boolean {
+  return block.includes('kind: Kustomization');
+}
 
-test('the README lists every key of the config with its default, and no other', async () => {
-  const rows = (await read('README.md')).matchAll(
-    /^\| `((?:credentials|images|pulls|disk)[^`]*)` \| (.*?) ?\| /gm,
+/** The names by which headings are linked to. */
+function headings(text: string): readonly string[] {
+  return [...text.matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) =>
+    heading
+      .toLowerCase()
+      .replace(/[^\w\s-]/g, '')
+      .replaceAll(' ', '-'),
   );
-  assert.deepEqual(new Map([...rows].map(([, key, value]) => [key, value])), configKeys(defaultConfig));
-});
-
-test('the CHANGELOG and the manifests name every flag and key', async () => {
-  const changes = await read('CHANGELOG.md');
-  for (const name of settingNames) assert.ok(changes.includes(`\`--${name}\``), name);
-  const example = await read('manifests/base/config.yaml');
-  for (const key of configKeys(defaultConfig).keys()) {
-    const last = key.split('.').at(-1)?.replace('images[]', 'images') ?? '';
-    assert.ok(changes.includes(`\`${key.replace('images[].', '')}\``), key);
-    assert.match(example, new RegExp(`\\b${last}:`), key);
-  }
-});
-
-test('every example of a config is one that the agent takes', async () => {
-  let examples = 0;
-  for (const path of await documents()) {
-    for (const [, text = ''] of (await read(path)).matchAll(/```yaml\n([\s\S]*?)```/g)) {
-      if (text.includes('kind: Kustomization')) continue;
-      examples++;
-      assert.ok(parseConfig(text).ok, `${path}: ${text}`);
-    }
-  }
-  assert.ok(examples > 0);
-});
-
-test('every npm script that is named exists, and every link leads somewhere', async () => {
-  const { scripts } = JSON.parse(await read('package.json'));
-  for (const path of await documents()) {
-    const text = await read(path);
-    for (const [, name = ''] of text.matchAll(/npm run ([a-z]+)/g))
-      assert.ok(scripts[name], `${path}: ${name}`);
-    for (const [, link = ''] of text.matchAll(/\]\((?!https?:)([^)#]+)[^)]*\)/g)) {
-      await access(join(project, dirname(path), link));
-    }
-  }
-});
-
-test('ARCHITECTURE names every room, and no file that is not there', async () => {
-  const text = await read('ARCHITECTURE.md');
-  for (const entry of await readdir(join(project, 'agent'), { withFileTypes: true })) {
-    assert.ok(text.includes(`\`agent/${entry.name}${entry.isDirectory() ? '/' : ''}\``), entry.name);
-  }
-  for (const row of text.matchAll(/^\| (`.*?`) \| (.*) \|$/gm)) {
-    const [room = ''] = /agent\/[a-z]+\/(?=`)/.exec(row[1] ?? '') ?? [];
-    for (const [, file = ''] of (row[2] ?? '').matchAll(/`([a-z-]+\.ts)`/g))
-      await access(join(project, room, file));
-  }
-});
-
-test('the version is the same everywhere', async () => {
-  assert.equal(JSON.parse(await read('package.json')).version, version);
-  assert.match(await read('CHANGELOG.md'), new RegExp(`^## ${version}`, 'm'));
-  assert.match(await read('manifests/base/kustomization.yaml'), new RegExp(version));
-});
+}

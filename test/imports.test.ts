@@ -1,93 +1,131 @@
 import assert from 'node:assert/strict';
 import { readdir, readFile } from 'node:fs/promises';
-import { dirname, join, normalize, relative } from 'node:path';
-import { test } from 'node:test';
+import { dirname, join, normalize } from 'node:path';
+import { before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
 const agent = fileURLToPath(new URL('../agent', import.meta.url));
 
-/** The rooms from the edge of the process inwards; a room may import itself and those below it. */
-const order = ['main', 'commands', 'agent', 'status', 'credentials', 'images', 'runtimes', 'config', 'base'];
-
-/** What goes against the order, with its reason. */
-const exceptions: readonly string[] = [
-  // The image flow is handed credentials, as a keyring.
-  'images -> credentials',
-];
-/** What the order would allow, and nobody needs. */
-const forbidden: readonly string[] = [
-  'credentials -> images',
-  'credentials -> runtimes',
-  'runtimes -> config',
-  'base -> config',
-];
+/** What each room imports of the others, from the edge of the process inwards: only rooms that stand below it. */
+const imports: Readonly<Record<string, readonly string[]>> = {
+  main: ['commands', 'settings', 'version', 'base'],
+  commands: ['agent', 'status', 'config', 'settings', 'base'],
+  agent: ['status', 'images', 'credentials', 'config', 'settings', 'version', 'base'],
+  status: ['images', 'credentials', 'config', 'base'],
+  // Of the credentials the keyring, with which it pulls.
+  images: ['credentials', 'runtimes', 'config', 'base'],
+  // Neither knows the other, nor the config.
+  credentials: ['base'],
+  runtimes: ['gen', 'base'],
+  gen: [],
+  config: ['base'],
+  settings: [],
+  version: [],
+  base: [],
+};
 
 type Import = { readonly from: string; readonly to: string };
 
-async function readImports(): Promise<{
-  files: readonly string[];
-  local: readonly Import[];
-  packages: readonly Import[];
-}> {
-  const entries = await readdir(agent, { recursive: true });
-  const files = entries.filter(name => name.endsWith('.ts'));
-  const local: Import[] = [];
-  const packages: Import[] = [];
-  for (const from of files) {
-    const text = await readFile(join(agent, from), 'utf8');
-    for (const [, to = ''] of text.matchAll(/^(?:import|export)\b[^;]*?\bfrom ['"]([^'"]+)['"];/gm)) {
-      if (to.startsWith('.')) local.push({ from, to: relative('.', normalize(join(dirname(from), to))) });
-      else packages.push({ from, to });
+/** `from 'x'`, the bare `import 'x'`, and what is loaded when it is reached: `import('x')`, `require('x')`. */
+const importPattern =
+  /\bfrom\s+['"]([^'"]+)['"]|\bimport\s+['"]([^'"]+)['"]|\b(?:import|require)\(([^)]*)\)/g;
+
+describe('the imports of the agent', { timeout: 30_000 }, () => {
+  let files: readonly string[];
+  let texts: ReadonlyMap<string, string>;
+  let local: readonly Import[];
+  let packages: readonly Import[];
+
+  before(async () => {
+    files = (await readdir(agent, { recursive: true })).filter(name => name.endsWith('.ts'));
+    texts = new Map(
+      await Promise.all(
+        files.map(async file => [file, withoutComments(await readFile(join(agent, file), 'utf8'))] as const),
+      ),
+    );
+    const all = [...texts].flatMap(([from, text]) => importsOf(text).map(to => ({ from, to })));
+    packages = all.filter(({ to }) => !to.startsWith('.'));
+    local = all
+      .filter(({ to }) => to.startsWith('.'))
+      .map(({ from, to }) => ({ from, to: normalize(join(dirname(from), to)) }));
+  });
+
+  it('go from room to room as in the table, and everything in the table is needed', () => {
+    const found: Record<string, Set<string>> = {};
+    for (const file of files) found[roomOf(file)] ??= new Set();
+    for (const { from, to } of local) {
+      const [upper, lower] = [roomOf(from), roomOf(to)];
+      if (upper === lower) continue;
+      assert.ok(imports[upper]?.includes(lower), `${from} imports ${to}: ${upper} may not know ${lower}`);
+      found[upper]?.add(lower);
     }
-  }
-  return { files, local, packages };
+    const sorted = (table: Record<string, Iterable<string>>) =>
+      Object.fromEntries(Object.entries(table).map(([room, others]) => [room, [...others].sort()]));
+    assert.deepEqual(sorted(found), sorted(imports));
+  });
+
+  it('go one way in the table itself', () => {
+    const rooms = Object.keys(imports);
+    for (const [room, others] of Object.entries(imports))
+      for (const other of others) assert.ok(rooms.indexOf(other) > rooms.indexOf(room), `${room}: ${other}`);
+  });
+
+  it('lead no file back to itself', () => {
+    // Types alone make no circle at run time, but a reader goes round in it all the same.
+    const done = new Set<string>();
+    const visit = (file: string, path: readonly string[]): void => {
+      assert.ok(!path.includes(file), [...path, file].join(' -> '));
+      if (done.has(file)) return;
+      for (const { from, to } of local) if (from === file) visit(to, [...path, file]);
+      done.add(file);
+    };
+    for (const file of files) visit(file, []);
+  });
+
+  it('are files of the agent, parts of Node.js and the packages that it declares', async () => {
+    const { dependencies } = JSON.parse(await readFile(join(agent, '../package.json'), 'utf8'));
+    for (const { from, to } of local) assert.ok(files.includes(to), `${from} imports ${to}`);
+    for (const { from, to } of packages) {
+      const [, name = ''] = /^((?:@[^/]+\/)?[^/]+)/.exec(to) ?? [];
+      assert.ok(to.startsWith('node:') || Object.hasOwn(dependencies, name), `${from} imports ${to}`);
+    }
+  });
+
+  it('start no other program and open no connection beyond a socket of the node', () => {
+    const allowed: Readonly<Record<string, readonly string[]>> = {
+      'node:http': ['status/status-server.ts'],
+      'node:http2': ['runtimes/grpc-connection.ts'],
+      'node:net': ['runtimes/grpc-connection.ts'],
+    };
+    const outside = /^node:(?:child_process|cluster|dgram|dns|https?|http2|net|tls)\b/;
+    for (const { from, to } of packages)
+      assert.ok(!outside.test(to) || allowed[to]?.includes(from), `${from} imports ${to}`);
+    for (const [file, text] of texts)
+      assert.doesNotMatch(text, /\bfetch\(|\bWebSocket\b|\bEventSource\b/, file);
+  });
+
+  it('leave the arguments, the environment and the end of the process to main.ts', () => {
+    for (const [file, text] of texts) {
+      if (file === 'main.ts') continue;
+      assert.doesNotMatch(text, /\bprocess\s*(?:\??\.\s*|\[\s*['"])(?:env|argv|exit|exitCode)\b/, file);
+      assert.doesNotMatch(text, /['"]node:process['"]|\}\s*=\s*process\b/, file);
+    }
+  });
+});
+
+function importsOf(text: string): readonly string[] {
+  return [...text.matchAll(importPattern)].map(([, from, bare, reached]) => {
+    return from ?? bare ?? (reached ?? '').replace(/^\s*['"]|['"]\s*$/g, '');
+  });
+}
+
+/** Without whole lines of comment: a sentence may say where a thing comes from 'somewhere'. */
+function withoutComments(text: string): string {
+  return text.replace(/^\s*(?:\/\/|\/?\*).*$/gm, '');
 }
 
 function roomOf(file: string): string {
+  if (file.startsWith('runtimes/gen/')) return 'gen';
   const [first = ''] = file.split('/');
-  if (/^(?:config|config-file)\.ts$/.test(first)) return 'config';
-  return /^(?:settings|version)\.ts$/.test(first) ? 'base' : first.replace(/\.ts$/, '');
+  return first.replace(/\.ts$/, '').replace(/^config-file$/, 'config');
 }
-
-test('imports go one way', async () => {
-  const { local } = await readImports();
-  assert.ok(local.length > 50);
-  for (const { from, to } of local) {
-    const [upper, lower] = [roomOf(from), roomOf(to)];
-    const edge = `${upper} -> ${lower}`;
-    const downwards = order.indexOf(upper) <= order.indexOf(lower) && order.includes(lower);
-    assert.ok((downwards && !forbidden.includes(edge)) || exceptions.includes(edge), `${from} imports ${to}`);
-  }
-});
-
-test('no file imports itself in a circle', async () => {
-  const { files, local } = await readImports();
-  // Types alone make no circle at run time, but a reader goes round in it all the same.
-  const next = new Map(files.map(file => [file, local.filter(({ from }) => from === file)]));
-  const visit = (file: string, path: readonly string[]): void => {
-    assert.ok(!path.includes(file), [...path, file].join(' -> '));
-    for (const { to } of next.get(file) ?? []) visit(to, [...path, file]);
-  };
-  for (const file of files) visit(file, []);
-});
-
-test('the agent imports nothing but its own files and the packages it declares', async () => {
-  const { dependencies } = JSON.parse(await readFile(join(agent, '../package.json'), 'utf8'));
-  const { files, local, packages } = await readImports();
-  for (const { from, to } of local) assert.ok(files.includes(to), `${from} imports ${to}`);
-  for (const { from, to } of packages) {
-    const name = to
-      .split('/')
-      .slice(0, to.startsWith('@') ? 2 : 1)
-      .join('/');
-    assert.ok(to.startsWith('node:') || Object.hasOwn(dependencies, name), `${from} imports ${to}`);
-  }
-});
-
-test('only the edge of the process reads its arguments and environment, and ends it', async () => {
-  const { files } = await readImports();
-  for (const file of files.filter(name => name !== 'main.ts')) {
-    const text = await readFile(join(agent, file), 'utf8');
-    assert.doesNotMatch(text, /process\.(?:env|argv|exit|exitCode)\b/, file);
-  }
-});
