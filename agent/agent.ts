@@ -39,6 +39,16 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
   const status = () => toStatus(board());
   const metrics = new Metrics(status);
   const journal = new Journal(log, metrics);
+  let readinessDue = false;
+  // Once for all images that change in one go: the whole status is made for it.
+  const tellReadiness = () => {
+    if (readinessDue) return;
+    readinessDue = true;
+    setImmediate(() => {
+      readinessDue = false;
+      journal.readiness(status());
+    });
+  };
   const imageFlow = new ImageFlow({
     runtime: settings.runtime,
     hostRoot,
@@ -46,7 +56,7 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
     log: log.child({ component: 'images' }),
     onImage: image => {
       journal.image(image);
-      journal.readiness(status());
+      tellReadiness();
     },
   });
   const credentialFlow = new CredentialFlow({
@@ -59,7 +69,7 @@ export async function runAgent(options: AgentOptions, signal: AbortSignal): Prom
       credentials = state;
       journal.credentials(state);
       imageFlow.setKeyring(state.keyring);
-      journal.readiness(status());
+      tellReadiness();
     },
   });
   const onConfig = (state: ConfigState) => {

@@ -26,6 +26,7 @@ export class PullQueue {
   readonly #slots = new PullSlots();
   /** By the name of the image, in the order in which they are to be pulled. */
   #items = new Map<string, QueuedImage>();
+  #otherBytes = 0;
   #timer: NodeJS.Timeout | undefined;
   #open = false;
 
@@ -124,9 +125,17 @@ export class PullQueue {
     }
   }
 
-  /** Takes over how far the pulls are. */
-  setProgress(progress: PullProgress): void {
-    for (const [name, measured] of progress) {
+  /**
+   * Takes over how far the pulls are. Bytes that cannot be told to be of any one of them may be of each whose size is
+   * not known, so that none of those is taken for stalled while they come.
+   */
+  setProgress({ images, otherBytes }: PullProgress): void {
+    if (otherBytes !== this.#otherBytes) {
+      for (const item of this.#items.values())
+        if (item.image.bytesTotal === null) item.lastByteAt = Date.now();
+      this.#otherBytes = otherBytes;
+    }
+    for (const [name, measured] of images) {
       const item = this.#items.get(name);
       const change = item?.cancel && progressed(item.image, measured);
       if (!item || !change) continue;

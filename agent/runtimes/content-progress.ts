@@ -46,19 +46,22 @@ export class ContentProgress {
     signal: AbortSignal,
   ): Promise<PullProgress> {
     const ingests = await this.#ingests(signal);
-    const progress = new Map<string, { bytesDone: number; bytesTotal: number }>();
+    const images = new Map<string, { bytesDone: number; bytesTotal: number }>();
+    const others = new Map(ingests);
     // What no pull asks for any more is forgotten in the end.
     const seen = new Set<string>();
     for (const pull of pulls) {
       const stored = await this.#storedBlobs(pull, signal);
       for (const { digest } of stored) seen.add(digest);
       const manifest = this.#findManifest(pull, await this.#readManifests(stored, signal), present);
-      if (manifest) progress.set(pull.name, measureBlobs(manifest.blobs, stored, ingests));
+      if (!manifest) continue;
+      images.set(pull.name, measureBlobs(manifest.blobs, stored, ingests));
+      for (const { digest } of manifest.blobs) others.delete(digest);
     }
     for (const { name } of pulls) seen.add(name);
     for (const known of [this.#manifests, this.#owners, this.#pulled])
       for (const key of known.keys()) if (!seen.has(key)) known.delete(key);
-    return progress;
+    return { images, otherBytes: [...others.values()].reduce((sum, bytes) => sum + bytes, 0) };
   }
 
   /** A pull begins: what the image was before says nothing of it. */

@@ -47,5 +47,10 @@ export type PullUnderWay = {
   readonly startedAt: Date;
 };
 
-/** Bytes done and in total, by the name of the image. */
-export type PullProgress = ReadonlyMap<string, { readonly bytesDone: number; readonly bytesTotal: number }>;
+/** How far pulls are. */
+export type PullProgress = {
+  /** Bytes done and in total, by the name of the image. */
+  readonly images: ReadonlyMap<string, { readonly bytesDone: number; readonly bytesTotal: number }>;
+  /** Bytes of all that is being fetched and belongs to none of these images; that they grow is all they tell. */
+  readonly otherBytes: number;
+};

@@ -282,10 +282,10 @@ test('progress never goes back, and a pull of which no byte comes any more is st
   queue.setPresent(new Set());
   queue.open();
   const name = 'docker.io/library/a:1';
-  queue.setProgress(new Map([[name, { bytesDone: 50, bytesTotal: 100 }]]));
-  queue.setProgress(new Map([[name, { bytesDone: 40, bytesTotal: 100 }]]));
+  queue.setProgress({ images: new Map([[name, { bytesDone: 50, bytesTotal: 100 }]]), otherBytes: 0 });
+  queue.setProgress({ images: new Map([[name, { bytesDone: 40, bytesTotal: 100 }]]), otherBytes: 0 });
   assert.equal(state('a:1')?.bytesDone, 50);
-  queue.setProgress(new Map([[name, { bytesDone: 10, bytesTotal: 200 }]]));
+  queue.setProgress({ images: new Map([[name, { bytesDone: 10, bytesTotal: 200 }]]), otherBytes: 0 });
   assert.equal(state('a:1')?.bytesDone, 10, 'another manifest begins where it is');
   queue.failStalled(60_000);
   assert.equal(pulls[0]?.signal.aborted, false);
@@ -301,7 +301,10 @@ test('a pull that has all its bytes is being unpacked, and no stall', limits, as
   queue.setList(list('a:1'));
   queue.setPresent(new Set());
   queue.open();
-  queue.setProgress(new Map([['docker.io/library/a:1', { bytesDone: 100, bytesTotal: 100 }]]));
+  queue.setProgress({
+    images: new Map([['docker.io/library/a:1', { bytesDone: 100, bytesTotal: 100 }]]),
+    otherBytes: 0,
+  });
   await until('some time to pass', () => Date.now() > (state('a:1')?.startedAt?.getTime() ?? 0) + 5);
   queue.failStalled(1);
   assert.equal(pulls[0]?.signal.aborted, false);
@@ -315,6 +318,22 @@ test('a pull of which nothing ever comes is stalled, too', limits, async t => {
   await until('some time to pass', () => Date.now() > (state('a:1')?.startedAt?.getTime() ?? 0) + 5);
   queue.failStalled(1);
   assert.equal(pulls[0]?.signal.aborted, true);
+});
+
+test('a pull whose size is not known is no stall while bytes come that may be its own', limits, async t => {
+  const { queue, pulls, state, until } = startQueue(t);
+  queue.setList(list('a:1'));
+  queue.setPresent(new Set());
+  queue.open();
+  const sinceStart = () => Date.now() - (state('a:1')?.startedAt?.getTime() ?? 0);
+  await until('some time to pass', () => sinceStart() > 50);
+  queue.setProgress({ images: new Map(), otherBytes: 1_000 });
+  queue.failStalled(40);
+  assert.equal(pulls[0]?.signal.aborted, false);
+  await until('more time to pass', () => sinceStart() > 150);
+  queue.setProgress({ images: new Map(), otherBytes: 1_000 });
+  queue.failStalled(40);
+  assert.equal(pulls[0]?.signal.aborted, true, 'they no longer come');
 });
 
 test('an answer that is older than the end of a pull does not make its image gone', limits, async t => {

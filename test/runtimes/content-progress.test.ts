@@ -41,7 +41,7 @@ async function start(t: TestContext) {
   const measure = async (...pulls: readonly Pull[]) => {
     const underWay = pulls.map(one => one.underWay);
     const progress = await runtime.progress?.(underWay, ended.signal);
-    return pulls.map(({ name }) => progress?.get(name));
+    return pulls.map(({ name }) => progress?.images.get(name));
   };
   const until = (what: string, condition: () => Promise<boolean>) =>
     waitUntil(condition, { what, timeoutMs: 15_000 });
