@@ -1,17 +1,18 @@
+import { chmod, rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
+import { aborted, wait } from './base/bell.ts';
 import { messageOf } from './base/failure.ts';
 import type { Logger } from './base/log.ts';
-import { type ConfigState, followConfig } from './config-file.ts';
-import { CredentialFlow, type CredentialState } from './credentials/credential-flow.ts';
-import { ImageFlow } from './images/image-flow.ts';
-import { imageArchitecture } from './images/wanted-images.ts';
+import { controlSocketPath, type NodeLock, waitForNodeLock } from './control/node-lock.ts';
+import { checkStateDirectory } from './control/state-directory.ts';
+import { type CleanedTarget, cleanTargets } from './credentials/clean-targets.ts';
+import { NodeWork } from './node-work.ts';
 import type { Settings } from './settings.ts';
-import type { Board } from './status/board.ts';
-import { Journal } from './status/journal.ts';
+import type { Board, Duty } from './status/board.ts';
 import { Metrics } from './status/metrics.ts';
 import { toStatus } from './status/status.ts';
-import { startStatusServer } from './status/status-server.ts';
+import { type StatusServer, startStatusServer } from './status/status-server.ts';
 import { version } from './version.ts';
 
 /** What one agent runs with. */
@@ -25,94 +26,129 @@ export type AgentOptions = {
 };
 
 /**
- * Runs the agent of one node until `signal` aborts: the config, the flow from Secrets to docker config files and the
- * flow from the image list to the runtime, side by side. When it resolves, the write that was under way is finished,
- * every pull is cancelled, and nothing of it runs any more. The files on the node stay.
+ * Runs the agent of one node until `signal` aborts: waits until no other agent works on the node, and then does that
+ * itself. When it resolves, the write that was under way is finished, every pull is cancelled, and nothing of it runs
+ * any more. The files on the node stay, unless it was asked to clean up.
  */
 export async function runAgent(options: AgentOptions, signal: AbortSignal): Promise<void> {
-  const { settings, log, nodeName = hostname() } = options;
-  const hostRoot = settings['host-root'];
-  let config: ConfigState | undefined;
-  let credentials: CredentialState | undefined;
-
-  const board = (): Board => ({ version, node: nodeName, config, credentials, images: imageFlow.state });
-  const status = () => toStatus(board());
-  const metrics = new Metrics(status);
-  const journal = new Journal(log, metrics);
-  let readinessDue = false;
-  // Once for all images that change in one go: the whole status is made for it.
-  const tellReadiness = () => {
-    if (readinessDue) return;
-    readinessDue = true;
-    setImmediate(() => {
-      readinessDue = false;
-      journal.readiness(status());
-    });
-  };
-  const imageFlow = new ImageFlow({
-    runtime: settings.runtime,
-    hostRoot,
-    node: { arch: imageArchitecture(process.arch), os: process.platform, nodeName },
-    log: log.child({ component: 'images' }),
-    onImage: image => {
-      journal.image(image);
-      tellReadiness();
-    },
-  });
-  const credentialFlow = new CredentialFlow({
-    secrets: settings.secrets,
-    hostRoot,
-    stateDirectory: join(hostRoot, settings['state-dir']),
-    targets: () => config?.config?.credentials.targets,
-    log: log.child({ component: 'credentials' }),
-    report: state => {
-      credentials = state;
-      journal.credentials(state);
-      imageFlow.setKeyring(state.keyring);
-      tellReadiness();
-    },
-  });
-  const onConfig = (state: ConfigState) => {
-    config = state;
-    journal.config(state);
-    if (state.config) imageFlow.setConfig(state.config);
-    credentialFlow.lookAgain();
-  };
-  options.onStart?.(board);
-
-  const server =
-    settings.listen === 'none'
-      ? undefined
-      : await startStatusServer({ listen: settings.listen, status, metrics });
-  if (server) log.info(`status at ${server.url}`);
-  try {
-    await allOrNothing(signal, [
-      running => followConfig({ file: settings.config, report: onConfig, log }, running),
-      running => credentialFlow.run(running),
-      running => imageFlow.run(running),
-    ]);
-  } finally {
-    await server?.close();
-  }
+  const agent = new Agent(options);
+  options.onStart?.(() => agent.board);
+  await agent.run(signal);
 }
 
-/** Runs all parts until `signal` aborts; a part that fails ends the others, and its error is thrown after they ended. */
-async function allOrNothing(
-  signal: AbortSignal,
-  parts: readonly ((signal: AbortSignal) => Promise<void>)[],
-): Promise<void> {
-  const failed = new AbortController();
-  const running = AbortSignal.any([signal, failed.signal]);
-  const results = await Promise.allSettled(
-    parts.map(async part => {
+class Agent {
+  readonly #options: AgentOptions;
+  readonly #stateDirectory: string;
+  readonly #nodeName: string;
+  readonly #metrics = new Metrics(() => toStatus(this.board));
+  readonly #work: NodeWork;
+  #duty: Duty = { state: 'waiting', reason: 'the agent has just started' };
+
+  constructor(options: AgentOptions) {
+    const { settings, log, nodeName = hostname() } = options;
+    this.#options = options;
+    this.#nodeName = nodeName;
+    this.#stateDirectory = join(settings['host-root'], settings['state-dir']);
+    const status = () => toStatus(this.board);
+    const stateDirectory = this.#stateDirectory;
+    this.#work = new NodeWork({ settings, stateDirectory, nodeName, log, metrics: this.#metrics, status });
+  }
+
+  get board(): Board {
+    return { version, node: this.#nodeName, duty: this.#duty, ...this.#work.board };
+  }
+
+  async run(signal: AbortSignal): Promise<void> {
+    const { settings, log } = this.#options;
+    const server = settings.listen === 'none' ? undefined : await this.#serve(settings.listen);
+    if (server) log.info(`status at ${server.url}`);
+    try {
+      const lock = await this.#takeLock(signal);
+      if (!lock) return;
       try {
-        await part(running);
-      } catch (error) {
-        failed.abort(error);
-        throw error;
+        await this.#workAndServe(signal);
+      } finally {
+        lock.release();
       }
-    }),
-  );
-  const reasons = results.flatMap(result => (result.status === 'rejected' ? [result.reason] : []));
-  if (reasons.length > 0) throw new Error(reasons.map(messageOf).join('; '), { cause: reasons[0] });
+    } finally {
+      await server?.close();
+    }
+  }
+
+  /** Waits until this is the agent that works on the node; undefined if `signal` aborts before. */
+  async #takeLock(signal: AbortSignal): Promise<NodeLock | undefined> {
+    const stateDirectory = this.#stateDirectory;
+    const onWaiting = () =>
+      this.#wait('another agent works on this node; this one takes over when that has ended');
+    const onProblem = (problem: Error) => this.#wait(problem.message);
+    while (!signal.aborted) {
+      try {
+        await checkStateDirectory(this.#options.settings['host-root'], stateDirectory);
+        return await waitForNodeLock({ stateDirectory, signal, onWaiting, onProblem });
+      } catch (error) {
+        this.#wait(messageOf(error));
+        await wait(1_000, signal);
+      }
+    }
+    return undefined;
+  }
+
+  #wait(reason: string): void {
+    if (this.#duty.state === 'waiting' && this.#duty.reason === reason) return;
+    this.#duty = { state: 'waiting', reason };
+    this.#options.log.warn(reason);
+  }
+
+  /** Works until `signal` aborts, or until somebody asks over the control socket to clean up; then only waits for that. */
+  async #workAndServe(signal: AbortSignal): Promise<void> {
+    const cleaning = new AbortController();
+    const working = this.#work.run(AbortSignal.any([signal, cleaning.signal]));
+    this.#duty = { state: 'working' };
+    let cleaned: Promise<readonly CleanedTarget[]> | undefined;
+    const clean = () => {
+      cleaning.abort();
+      // One after the other: both would write the same files.
+      const before = cleaned ?? working;
+      cleaned = Promise.allSettled([before]).then(() => this.#clean());
+      return cleaned;
+    };
+    const control = await this.#serveControl(clean);
+    try {
+      await working;
+      if (cleaning.signal.aborted) await aborted(signal);
+    } finally {
+      await control?.close();
+      await cleaned;
+    }
+  }
+
+  async #clean(): Promise<readonly CleanedTarget[]> {
+    const { settings, log } = this.#options;
+    this.#duty = { state: 'cleaned' };
+    const targets = await cleanTargets(settings['host-root'], this.#stateDirectory);
+    for (const { path: target, ok, problem } of targets) {
+      if (ok && problem === null) log.info({ target }, 'cleaned');
+      else log.warn({ target }, `${ok ? 'cleaned' : 'not clean'}: ${problem}`);
+    }
+    return targets;
+  }
+
+  #serve(listen: string, clean?: () => Promise<unknown>): Promise<StatusServer> {
+    const status = () => toStatus(this.board);
+    return startStatusServer({ listen, status, metrics: this.#metrics, ...(clean && { clean }) });
+  }
+
+  /** The agent works without its control socket, too. What a killed one left of it is removed: the lock is ours. */
+  async #serveControl(clean: () => Promise<unknown>): Promise<StatusServer | undefined> {
+    const socket = controlSocketPath(this.#stateDirectory);
+    try {
+      await rm(socket, { force: true });
+      const server = await this.#serve(socket, clean);
+      await chmod(socket, 0o600);
+      return server;
+    } catch (error) {
+      this.#options.log.warn(`there is no control socket: ${messageOf(error)}`);
+      return undefined;
+    }
+  }
 }

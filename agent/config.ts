@@ -39,15 +39,7 @@ const nodePath = z
     'expected a path without "." and ".."',
   )
   // A slip of the pen (config.yaml) must not cost the node another file.
-  .refine(
-    path => path.endsWith('.json') || path.includes('.dockercfg'),
-    'expected a docker config file such as /root/.docker/config.json',
-  )
-  // Written in the other format, it would hide the credentials that are there from the kubelet.
-  .refine(
-    path => !path.includes('.dockercfg'),
-    'the legacy .dockercfg format cannot be written by this version',
-  );
+  .regex(/\.json$|\.dockercfg[^/]*$/, 'expected a docker config file such as /root/.docker/config.json');
 
 const keepFree = z
   .union([z.string(), z.int()], { error: 'expected a share such as 20% or a size such as 50Gi' })

@@ -1,9 +1,12 @@
 import { messageOf } from './base/failure.ts';
+import { clean } from './commands/clean.ts';
 import { run } from './commands/run.ts';
 import { parseSettings, type SettingDescription, settingNames, settingTable } from './settings.ts';
 import { version } from './version.ts';
 
-const laterCommands = ['status', 'check', 'plan', 'clean'];
+const commands = ['run', 'clean'];
+
+const laterCommands = ['status', 'check', 'plan'];
 
 /** The process edge: command, settings, signals, exit status. Nothing else reads the arguments or ends the process. */
 async function main(args: readonly string[], environment: NodeJS.ProcessEnv): Promise<number> {
@@ -16,11 +19,13 @@ async function main(args: readonly string[], environment: NodeJS.ProcessEnv): Pr
     process.stdout.write(`pullready ${version}\n`);
     return 0;
   }
+  const there = `there are ${commands.join(' and ')}`;
   if (laterCommands.includes(command))
-    return refuse([`the command ${command} is not part of this version yet; there is run`]);
-  if (command !== 'run') return refuse([`unknown command ${JSON.stringify(command)}; there is run`]);
+    return refuse([`the command ${command} is not part of this version yet; ${there}`]);
+  if (!commands.includes(command)) return refuse([`unknown command ${JSON.stringify(command)}; ${there}`]);
   const parsed = parseSettings(rest, environment);
   if (!parsed.ok) return refuse(parsed.problems);
+  if (command === 'clean') return clean(parsed.settings);
   return run(parsed.settings, environment, shutdownSignal());
 }
 
@@ -52,7 +57,10 @@ function usage(): string {
   return [
     'pullready keeps the registry credentials of a Kubernetes node fresh and its images warm.',
     '',
-    'Usage: pullready run [flags]',
+    'Usage: pullready COMMAND [flags]',
+    '',
+    '  run                    the agent: converge, then watch until SIGTERM',
+    '  clean                  take everything of pullready out of the node again, and put back what was there',
     '',
     ...flags,
     '',

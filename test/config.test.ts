@@ -109,7 +109,6 @@ test('all problems are reported together, each where it stands and with what was
     '14:13 credentials.targets.0: expected an absolute path on the node',
     '14:13 credentials.targets.0: expected a docker config file such as /root/.docker/config.json',
     '14:23 credentials.targets.1: expected a path without "." and ".."',
-    '14:37 credentials.targets.2: the legacy .dockercfg format cannot be written by this version',
     '14:55 credentials.targets.3: expected a docker config file such as /root/.docker/config.json',
     '15:19 disk.keepFree: expected a share such as 20% or a size such as 50Gi',
     '16:1 unknown key foo',

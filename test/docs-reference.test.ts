@@ -3,9 +3,8 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { SecretText } from '../agent/base/secret-text.ts';
 import { defaultConfig, type ImageSetting, parseConfig } from '../agent/config.ts';
-import type { Source } from '../agent/credentials/sources.ts';
+import type { EntryStanding, Source } from '../agent/credentials/sources.ts';
 import type { TargetOutcome } from '../agent/credentials/target.ts';
 import type { ImageState } from '../agent/images/image-state.ts';
 import type { PullFailureKind } from '../agent/runtimes/pull-failure.ts';
@@ -86,7 +85,9 @@ describe('a setting exists in five places', { timeout: 60_000 }, () => {
 
 describe('what the agent tells', { timeout: 30_000 }, () => {
   it('every metric is in the README with its labels, and no other', async () => {
-    const metrics = new Metrics(() => toStatus(board({ images: { images: [imageState('a')] } })));
+    const entries = [{ registry: 'r', source: 's', expiresAt: new Date(0), state: 'written' as const }];
+    const known = board({ credentials: { entries }, images: { images: [imageState('a')] } });
+    const metrics = new Metrics(() => toStatus(known));
     metrics.countWrite('/x');
     metrics.countPull({ ...imageState('a'), durationMs: 1 });
     const found = samples(await metrics.text());
@@ -101,7 +102,7 @@ describe('what the agent tells', { timeout: 30_000 }, () => {
   it('the example of the status has the fields of the status, and no other', async () => {
     const [, example = ''] =
       /```json\n([\s\S]*?)```/.exec(await read('docs/what-does-the-status-say.md')) ?? [];
-    const entries = [{ registry: 'r', source: 's', auth: new SecretText('dTpw') }];
+    const entries = [{ registry: 'r', source: 's', expiresAt: null, state: 'written' as const }];
     const status = toStatus(board({ credentials: { entries }, images: { images: [imageState('a')] } }));
 
     assert.deepEqual(leaves(JSON.parse(example)), leaves(JSON.parse(JSON.stringify(status))));
@@ -109,8 +110,9 @@ describe('what the agent tells', { timeout: 30_000 }, () => {
 
   it('every state and every kind of failure is explained, and no other', async () => {
     const status = await read('docs/what-does-the-status-say.md');
-    const [sources, targets, images] = tables('| `state` |', status);
+    const [sources, entries, targets, images] = tables('| `state` |', status);
     assert.deepEqual(sources, Object.keys(sourceStates));
+    assert.deepEqual(entries, Object.keys(entryStates));
     assert.deepEqual(targets, Object.keys(targetStates));
     assert.deepEqual(images, Object.keys(imageStates));
     const [kinds] = tables('| `reason` |', await read('docs/how-are-images-pulled.md'));
@@ -148,7 +150,14 @@ describe('what the pod may do', { timeout: 60_000 }, () => {
 
 // Complete by their types: a member that is missing here or there is an error of the type check.
 const sourceStates = { current: 1, kept: 1, absent: 1, invalid: 1 } satisfies Record<Source['state'], 1>;
-const targetStates = { current: 1, failed: 1, refused: 1 } satisfies Record<TargetOutcome['state'], 1>;
+const targetStates = { current: 1, failed: 1, refused: 1, contested: 1 } satisfies Record<
+  TargetOutcome['state'],
+  1
+>;
+const entryStates = { written: 1, expired: 1, invalid: 1, displaced: 1 } satisfies Record<
+  EntryStanding['state'],
+  1
+>;
 const imageStates = { present: 1, pulling: 1, waiting: 1, failed: 1, skipped: 1 } satisfies Record<
   ImageState['state'],
   1

@@ -9,13 +9,18 @@ const agent = fileURLToPath(new URL('../agent', import.meta.url));
 /** What each room imports of the others, from the edge of the process inwards: only rooms that stand below it. */
 const imports: Readonly<Record<string, readonly string[]>> = {
   main: ['commands', 'settings', 'version', 'base'],
-  commands: ['agent', 'status', 'config', 'settings', 'base'],
-  agent: ['status', 'images', 'credentials', 'config', 'settings', 'version', 'base'],
+  commands: ['agent', 'status', 'control', 'credentials', 'config', 'settings', 'base'],
+  // The agent, and the work that it does when it is its turn.
+  agent: ['status', 'control', 'images', 'credentials', 'config', 'settings', 'version', 'base'],
   status: ['images', 'credentials', 'config', 'base'],
-  // Of the credentials the keyring, with which it pulls.
-  images: ['credentials', 'runtimes', 'config', 'base'],
+  // Who works on the node, and how the others reach that one.
+  control: ['base'],
+  // Of what a docker config says the keyring, with which it pulls.
+  images: ['docker-config', 'runtimes', 'config', 'base'],
   // Neither knows the other, nor the config.
-  credentials: ['base'],
+  credentials: ['docker-config', 'base'],
+  // What a docker config says, and to whom: it touches nothing.
+  'docker-config': ['base'],
   runtimes: ['gen', 'base'],
   gen: [],
   config: ['base'],
@@ -93,9 +98,9 @@ describe('the imports of the agent', { timeout: 30_000 }, () => {
 
   it('start no other program and open no connection beyond a socket of the node', () => {
     const allowed: Readonly<Record<string, readonly string[]>> = {
-      'node:http': ['status/status-server.ts'],
+      'node:http': ['status/status-server.ts', 'control/control-client.ts'],
       'node:http2': ['runtimes/grpc-connection.ts'],
-      'node:net': ['runtimes/grpc-connection.ts'],
+      'node:net': ['runtimes/grpc-connection.ts', 'status/status-server.ts', 'control/node-lock.ts'],
     };
     const outside = /^node:(?:child_process|cluster|dgram|dns|https?|http2|net|tls)\b/;
     for (const { from, to } of packages)
@@ -127,5 +132,8 @@ function withoutComments(text: string): string {
 function roomOf(file: string): string {
   if (file.startsWith('runtimes/gen/')) return 'gen';
   const [first = ''] = file.split('/');
-  return first.replace(/\.ts$/, '').replace(/^config-file$/, 'config');
+  return first
+    .replace(/\.ts$/, '')
+    .replace(/^config-file$/, 'config')
+    .replace(/^node-work$/, 'agent');
 }

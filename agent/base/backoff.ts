@@ -6,7 +6,12 @@ export type Backoff = { readonly initial: number; readonly max: number };
  * jitter, a random part of the whole, so that nodes which failed together do not come back together.
  * https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
  */
-export function backoffDelay({ initial, max }: Backoff, failures: number, random = Math.random): number {
+export function backoffDelay(backoff: Backoff, failures: number, random = Math.random): number {
+  return random() * backoffLimit(backoff, failures);
+}
+
+/** The longest wait after so many failures, in milliseconds; the wait itself where nobody else could come back with us. */
+export function backoffLimit({ initial, max }: Backoff, failures: number): number {
   // 2^40 times any useful initial wait is far above any max; the bound keeps the product finite.
-  return random() * Math.min(max, initial * 2 ** Math.min(failures - 1, 40));
+  return Math.min(max, initial * 2 ** Math.min(failures - 1, 40));
 }

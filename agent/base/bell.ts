@@ -35,3 +35,9 @@ export async function wait(milliseconds: number, signal: AbortSignal): Promise<v
     // The only way to fail is the abort, which ends the wait as asked.
   });
 }
+
+/** Resolves when `signal` aborts. */
+export async function aborted(signal: AbortSignal): Promise<void> {
+  if (!signal.aborted)
+    await new Promise(resolve => signal.addEventListener('abort', resolve, { once: true }));
+}

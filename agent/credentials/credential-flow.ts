@@ -1,72 +1,88 @@
-import { basename, dirname, join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { Bell, wait } from '../base/bell.ts';
 import { messageOf } from '../base/failure.ts';
 import type { Logger } from '../base/log.ts';
 import { DirectoryWatch } from '../base/watch.ts';
-import { formatDockerConfigText, parseDockerConfigText } from './docker-config-text.ts';
-import { type Entry, entryValue } from './entry.ts';
-import { type Keyring, readKeyring } from './keyring.ts';
+import { formatDockerConfigText, parseDockerConfigText } from '../docker-config/docker-config-text.ts';
+import { type Keyring, readKeyring } from '../docker-config/keyring.ts';
+import { findDockerShadows } from './docker-shadows.ts';
+import type { Entry } from './entry.ts';
+import { findLifetimeWarnings, nextExpiry } from './expiry.ts';
+import { HelperAnswers } from './helper-answers.ts';
+import { findHiddenFiles } from './hidden-files.ts';
 import { Ownership } from './ownership.ts';
 import { recoverSources } from './recover.ts';
 import { readSecretVolumes } from './secret-volume.ts';
-import { combineSources, nextSources, type Source } from './sources.ts';
-import { changedAt, reconcileTarget, type TargetOutcome } from './target.ts';
+import { combineSources, type EntryStanding, nextSources, type Source } from './sources.ts';
+import { planEntries } from './target.ts';
+import { formOf, readerOf } from './target-kind.ts';
+import { type TargetState, Targets } from './targets.ts';
+import { findUselessKeys } from './useless-keys.ts';
+import type { Warning } from './warning.ts';
 
 /** What the credential flow works on and whom it tells. */
 export type CredentialFlowOptions = {
   /** The directory with the mounted Secrets. */
   readonly secrets: string;
+  /** The directory with the credential helper programs. */
+  readonly helpers: string;
   /** The node's root as mounted here. */
   readonly hostRoot: string;
   /** The state directory as mounted here. */
   readonly stateDirectory: string;
-  /** The paths on the node that should hold the credentials now; undefined while no config is known: then nothing is done. */
-  readonly targets: () => readonly string[] | undefined;
+  /** What the config says now; undefined while none is known: then nothing is done. */
+  readonly config: () => CredentialConfig | undefined;
   readonly report: (state: CredentialState) => void;
   readonly log: Logger;
   /** How often everything is looked at without a hint, in milliseconds; makes good for lost file events. */
   readonly lookEvery?: number;
 };
 
-/** A target as it stands, with the times that matter to its readers. */
-export type TargetState = TargetOutcome & {
-  readonly writtenAt: Date | null;
-  /** When the kubelet sees the last change at the latest; null if this is not a file that the kubelet reads. */
-  readonly kubeletSeesBy: Date | null;
+/** The part of the config that matters for credentials. */
+export type CredentialConfig = {
+  /** The paths on the node that should hold the credentials. */
+  readonly targets: readonly string[];
+  /** How often a credential of a helper that tells no end is asked for again, in milliseconds. */
+  readonly helperRefresh: number;
+  /** How long a contested target is left alone, in milliseconds. */
+  readonly resync: number;
 };
 
 /** Everything about credentials as of the last look. */
 export type CredentialState = {
   readonly sources: readonly Source[];
-  readonly entries: readonly Entry[];
+  /** Every entry of every source. */
+  readonly entries: readonly EntryStanding[];
   readonly targets: readonly TargetState[];
   /** What keeps the look from being complete, beyond a single source or target. */
   readonly problems: readonly string[];
   /** Registries that several sources claim, and who won. */
   readonly conflicts: readonly string[];
+  readonly warnings: readonly Warning[];
   /** The credentials for our own pulls, as the kubelet would choose them; another object only if they changed. */
   readonly keyring: Keyring;
 };
 
-/** The kubelet caches what it read, also that there was no file, for this long (credentialprovider/provider.go). */
-const kubeletCacheMilliseconds = 5 * 60_000;
-
 /** The pause after a write, in milliseconds. */
 const writePause = 50;
-
-/** A file that could not be written is looked at again this often, in milliseconds. */
-const retryEvery = 500;
 
 /** The flow from mounted Secrets to docker config files: looks, writes what is missing, and waits for the next hint. */
 export class CredentialFlow {
   readonly #options: CredentialFlowOptions;
   readonly #bell = new Bell();
-  #ownership: Ownership | undefined;
+  readonly #helpers: HelperAnswers;
+  #targets: Targets | undefined;
   #sources: readonly Source[] = [];
   #keyring: { readonly entries: string; readonly keyring: Keyring } | undefined;
+  #nextExpiry: Date | null = null;
 
   constructor(options: CredentialFlowOptions) {
     this.#options = options;
+    this.#helpers = new HelperAnswers({
+      directory: options.helpers,
+      refresh: () => options.config()?.helperRefresh ?? Number.POSITIVE_INFINITY,
+      onAnswer: () => this.#bell.ring(),
+    });
   }
 
   /** To be called when something outside of the watched directories changed, such as the list of targets. */
@@ -76,53 +92,82 @@ export class CredentialFlow {
 
   /** Runs until `signal` aborts; a write that is under way is finished first. */
   async run(signal: AbortSignal): Promise<void> {
-    const { secrets, log, lookEvery = 10_000 } = this.#options;
+    const { secrets, log } = this.#options;
     const onHint = () => this.#bell.ring();
     const onError = (error: unknown) =>
       log.warn(`watching files failed, changes are found by the periodic look alone: ${messageOf(error)}`);
     const sourceWatch = new DirectoryWatch({ depth: 1, onHint, onError });
     const targetWatch = new DirectoryWatch({
       depth: 0,
-      ignored: path => !this.#isTarget(path),
+      ignored: path => !this.#watchedFiles().includes(path),
       onHint,
       onError,
     });
     try {
       while (!signal.aborted) {
         await sourceWatch.follow([secrets]);
-        const paths = this.#options.targets();
-        const state = paths && (await this.#look(paths, signal));
+        const config = this.#options.config();
+        const state = config && (await this.#look(config, signal));
         if (state) this.#options.report(state);
         // After the look, because that may have made the directories.
-        await targetWatch.follow([...new Set(this.#targetFiles().map(file => dirname(file)))]);
+        await targetWatch.follow([...new Set(this.#watchedFiles().map(file => dirname(file)))]);
         // Two who repair the same file against each other do it at a pace that a node can bear.
         if (state?.targets.some(({ written }) => written)) await wait(writePause, signal);
-        const failing = state?.targets.some(target => target.state === 'failed') ?? false;
-        await this.#bell.heard(failing ? Math.min(retryEvery, lookEvery) : lookEvery, signal);
+        await this.#bell.heard(this.#nextLook(), signal);
       }
     } finally {
       await sourceWatch.close();
       await targetWatch.close();
+      await this.#helpers.ended();
     }
   }
 
-  async #look(paths: readonly string[], signal: AbortSignal): Promise<CredentialState> {
+  async #look(config: CredentialConfig, signal: AbortSignal): Promise<CredentialState> {
     const problems: string[] = [];
-    const ownership = await this.#loadOwnership(problems);
+    const targets = await this.#loadTargets(problems);
     const volumes = await readSecretVolumes(this.#options.secrets);
     if (!volumes.ok) problems.push(volumes.problem);
     this.#sources = nextSources(this.#sources, volumes);
-    const { entries, conflicts } = combineSources(this.#sources);
+    this.#helpers.follow(this.#sources, signal);
+    const sources = this.#sources.map(source => this.#helpers.complete(source));
 
-    const targets = ownership ? await this.#reconcile(ownership, paths, entries, signal) : [];
+    const now = new Date();
+    const { entries, standings, conflicts } = combineSources(sources, now);
+    this.#nextExpiry = nextExpiry(entries, now);
+    const states = targets ? await targets.reconcile(config.targets, entries, signal) : [];
     return {
-      sources: this.#sources,
-      entries,
-      targets,
+      sources,
+      entries: standings,
+      targets: states,
       problems,
       conflicts,
-      keyring: this.#keyringOf(pullText(targets, entries)),
+      warnings: await this.#findWarnings(config, sources, entries, states, now),
+      keyring: this.#keyringOf(pullText(states, entries)),
     };
+  }
+
+  async #findWarnings(
+    { targets }: CredentialConfig,
+    sources: readonly Source[],
+    entries: readonly Entry[],
+    states: readonly TargetState[],
+    now: Date,
+  ): Promise<readonly Warning[]> {
+    const written = states.filter(({ state, text }) => state === 'current' && text !== undefined);
+    const dockers = written.filter(({ path }) => readerOf(path) === 'docker');
+    const registries = entries.map(({ registry }) => registry);
+    return [
+      ...findLifetimeWarnings(
+        sources.flatMap(source => source.entries),
+        now,
+      ),
+      ...findUselessKeys(entries),
+      ...dockers.flatMap(({ path, text = '' }) => {
+        const ours = planEntries(entries, path).map(({ registry }) => registry);
+        return findDockerShadows({ path, text, registries: ours });
+      }),
+      ...(written.length === 0 ? [] : await findHiddenFiles(this.#options.hostRoot, targets, registries)),
+    ];
   }
 
   /** The same object as long as the entries are the same, so that new credentials can be told from a new look. */
@@ -133,65 +178,47 @@ export class CredentialFlow {
   }
 
   /** Without the record nothing is written: what is ours could not be told from what is theirs. */
-  async #loadOwnership(problems: string[]): Promise<Ownership | undefined> {
+  async #loadTargets(problems: string[]): Promise<Targets | undefined> {
+    const { hostRoot, stateDirectory, config } = this.#options;
     try {
-      if (this.#ownership === undefined) {
-        const ownership = await Ownership.load(this.#options.stateDirectory);
-        this.#sources = await recoverSources(ownership, this.#options.hostRoot);
-        this.#ownership = ownership;
+      if (this.#targets === undefined) {
+        const ownership = await Ownership.load(stateDirectory);
+        this.#sources = await recoverSources(ownership, hostRoot);
+        const resync = () => config()?.resync ?? 0;
+        this.#targets = new Targets({ hostRoot, stateDirectory, ownership, resync });
       }
     } catch (error) {
       problems.push(messageOf(error));
     }
-    return this.#ownership;
+    return this.#targets;
   }
 
-  async #reconcile(
-    ownership: Ownership,
-    wanted: readonly string[],
-    entries: readonly Entry[],
-    signal: AbortSignal,
-  ): Promise<readonly TargetState[]> {
-    const { hostRoot, stateDirectory } = this.#options;
-    const states: TargetState[] = [];
-    for (const path of wanted) {
-      // On the way out the file that is being written is finished, and no other is begun.
-      if (signal.aborted) return states;
-      const outcome = await reconcileTarget({ path, hostRoot, stateDirectory, ownership }, entries);
-      states.push(await withTimes(outcome, join(hostRoot, path)));
-    }
-    // Targets that left the config are left as they were found; one is shown only while that does not succeed.
-    for (const path of ownership.targets.filter(target => !wanted.includes(target))) {
-      const outcome = await reconcileTarget({ path, hostRoot, stateDirectory, ownership }, []);
-      if (outcome.state !== 'current') states.push({ ...outcome, writtenAt: null, kubeletSeesBy: null });
-    }
-    return states;
+  #nextLook(): number {
+    const { lookEvery = 10_000 } = this.#options;
+    const expiry = this.#nextExpiry ? this.#nextExpiry.getTime() - Date.now() : Number.POSITIVE_INFINITY;
+    return Math.max(0, Math.min(lookEvery, this.#targets?.nextLook ?? lookEvery, expiry));
   }
 
-  #targetFiles(): readonly string[] {
-    return (this.#options.targets() ?? []).map(path => join(this.#options.hostRoot, path));
+  #watchedFiles(): readonly string[] {
+    const paths = this.#options.config()?.targets ?? [];
+    return paths
+      .filter(path => this.#targets?.isWatched(path) ?? true)
+      .map(path => join(this.#options.hostRoot, path));
   }
-
-  #isTarget(path: string): boolean {
-    return this.#targetFiles().includes(path);
-  }
-}
-
-async function withTimes(outcome: TargetOutcome, file: string): Promise<TargetState> {
-  const writtenAt = outcome.managed > 0 ? ((await changedAt(file)) ?? null) : null;
-  const seen =
-    writtenAt && readByKubelet(outcome.path) ? writtenAt.getTime() + kubeletCacheMilliseconds : null;
-  return { ...outcome, writtenAt, kubeletSeesBy: seen === null ? null : new Date(seen) };
-}
-
-/** Docker's own file lies in a directory `.docker`; all others are for a kubelet, whatever its root directory. */
-function readByKubelet(path: string): boolean {
-  return basename(dirname(path)) !== '.docker';
 }
 
 /** The docker config that decides over our own pulls: that of the kubelet; where it cannot be read, our entries alone. */
 function pullText(targets: readonly TargetState[], entries: readonly Entry[]): string {
-  const target = targets.find(({ path }) => readByKubelet(path)) ?? targets[0];
-  const values = entries.map(entry => [entry.registry, JSON.stringify(entryValue(entry))] as const);
-  return target?.text ?? formatDockerConfigText({ others: new Map(), entries: new Map(values) });
+  const target =
+    targets.find(({ path }) => isKubeletsConfig(path)) ??
+    targets.find(({ path }) => formOf(path) !== 'dockercfg');
+  if (target?.text !== undefined) return target.text;
+  const values = planEntries(entries, '/config.json').map(
+    ({ registry, value }) => [registry, value] as const,
+  );
+  return formatDockerConfigText({ others: new Map(), entries: new Map(values) });
+}
+
+function isKubeletsConfig(path: string): boolean {
+  return readerOf(path) === 'kubelet' && formOf(path) === 'dockerconfigjson';
 }

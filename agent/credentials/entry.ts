@@ -1,19 +1,49 @@
 import type { SecretText } from '../base/secret-text.ts';
+import { decodeBasicAuth, encodeBasicAuth } from '../docker-config/basic-auth.ts';
+import type { Reader } from './target-kind.ts';
+import { commonLifetime, lifetimeOf, type TokenLifetime } from './token-lifetime.ts';
 
-/** One registry's credential as a source gives it, in the form in which it is written. */
-export type Entry = {
+/** One registry's credential as a source gives it. */
+export type Entry = TokenLifetime & {
   /** The key of the docker config, as written in the source: `registry.example.com/team`. */
   readonly registry: string;
   /** The name of the source that it comes from. */
   readonly source: string;
   /** `user:password` in padded standard base64, the one form that every reader of docker configs accepts. */
-  readonly auth: SecretText;
+  readonly auth: SecretText | undefined;
+  /** A token that docker exchanges at the registry for others; the kubelet knows no such thing. */
+  readonly identityToken: SecretText | undefined;
 };
 
-/** A user name with its password, as a runtime wants them. */
-export type Credential = { readonly username: string; readonly password: SecretText };
+/** What an entry is made of: at least one of `auth` and `identityToken`. */
+export type EntryParts = Pick<Entry, 'registry' | 'source'> & Partial<Pick<Entry, 'auth' | 'identityToken'>>;
 
-/** The JSON value of an entry in a docker config. */
-export function entryValue(entry: Entry): { readonly auth: string } {
-  return { auth: entry.auth.reveal() };
+/** Makes an entry, with the lifetime that its secrets tell. */
+export function makeEntry({ registry, source, auth, identityToken }: EntryParts): Entry {
+  const secrets = [auth && decodeBasicAuth(auth).password, identityToken].filter(
+    secret => secret !== undefined,
+  );
+  return { registry, source, auth, identityToken, ...commonLifetime(secrets.map(lifetimeOf)) };
+}
+
+/**
+ * The JSON value of an entry in the docker config of a reader; undefined if that reader cannot use it, for then none
+ * is better: the kubelet would try an empty credential, and docker would drop the whole file.
+ */
+export function entryValue(entry: Entry, reader: Reader): string | undefined {
+  const { auth, identityToken } = entry;
+  const { username, password } = auth ? decodeBasicAuth(auth) : { username: '', password: undefined };
+  if (reader === 'kubelet') {
+    const isUsable = auth && !(identityToken && password?.reveal() === '');
+    return isUsable ? JSON.stringify({ auth: auth.reveal() }) : undefined;
+  }
+  if (!identityToken) return auth && username !== '' ? JSON.stringify({ auth: auth.reveal() }) : undefined;
+  // containers/image passes over an identity token without a user name; this one is what helpers give it.
+  const user = auth && username !== '' ? auth : encodeBasicAuth('<token>', '');
+  return JSON.stringify({ auth: user.reveal(), identitytoken: identityToken.reveal() });
+}
+
+/** Whether two entries give the same credential. */
+export function isSameCredential(a: Entry, b: Entry): boolean {
+  return a.auth?.reveal() === b.auth?.reveal() && a.identityToken?.reveal() === b.identityToken?.reveal();
 }

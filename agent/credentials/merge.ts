@@ -1,14 +1,27 @@
-import { type DockerConfigText, formatDockerConfigText } from './docker-config-text.ts';
-import { type Entry, entryValue } from './entry.ts';
-import { nothingOwned, type OwnedEntry, type OwnedTarget } from './ownership.ts';
+import {
+  type DockerConfigForm,
+  type DockerConfigText,
+  formatDockerConfigText,
+} from '../docker-config/docker-config-text.ts';
+import { voidingProblem } from '../docker-config/kubelet-reading.ts';
+import type { OwnedEntry, OwnedTarget } from './ownership.ts';
+
+/** An entry as it is to stand in one file. */
+export type PlannedEntry = {
+  readonly registry: string;
+  readonly source: string;
+  /** Its JSON value. */
+  readonly value: string;
+};
 
 /** What a merge starts from. */
 export type MergeInput = {
   /** The text of the file and what it says (undefined if it is no docker config); undefined if there is no file. */
   readonly existing: { readonly text: string; readonly config: DockerConfigText | undefined } | undefined;
+  readonly form: DockerConfigForm;
   /** The entries that should be there, one per registry. */
-  readonly entries: readonly Entry[];
-  readonly owned: OwnedTarget;
+  readonly entries: readonly PlannedEntry[];
+  readonly owned: Pick<OwnedTarget, 'created' | 'entries' | 'aside'>;
   /** The keyed digest of a raw JSON value. */
   readonly digest: (rawValue: string) => string;
 };
@@ -17,90 +30,110 @@ export type MergeInput = {
 export type MergeResult = {
   /** The file's new text, equal to the old one if nothing changes; undefined: there should be no file. */
   readonly text: string | undefined;
-  /** What to record before the file is changed: by it both the old and the new values are known to be ours. */
-  readonly entering: OwnedTarget;
-  /** What to record once the file is changed. */
-  readonly settled: OwnedTarget;
+  /** What is ours of the file once it says that. */
+  readonly created: boolean;
+  readonly entries: ReadonlyMap<string, OwnedEntry>;
+  readonly aside: ReadonlyMap<string, string>;
   /** The registry keys of other people's entries that stay in the file. */
   readonly foreign: readonly string[];
-  /** The registry keys of other people's entries that ours stand in for. */
-  readonly displaced: readonly string[];
 };
 
 /**
  * Merges our entries into a docker config. Other people's entries and keys stay as they are; where ours takes the
- * place of theirs, theirs is kept in the record and put back when ours goes. What is in the file but not recorded as
- * ours, or was changed since we wrote it, is theirs.
+ * place of theirs, or theirs would void the file, theirs is kept aside and put back when ours goes. What is in the
+ * file but not recorded as ours, or was changed since we wrote it, is theirs.
  */
 export function mergeDockerConfig(input: MergeInput): MergeResult {
-  const { existing, owned } = input;
-  const merged = new Map(existing?.config?.entries);
-  const withdrawn = withdrawEntries(merged, input);
-  const { settledEntries, placed } = placeEntries(merged, input);
+  const { existing, owned, form } = input;
+  const before = existing?.config?.entries ?? new Map<string, string>();
+  const merged = new Map(before);
+  const aside = new Map(owned.aside);
+  const entries = placeEntries(merged, aside, input);
+  withdrawEntries(merged, aside, entries, input);
+  if (entries.size > 0) setVoidingAside(merged, aside, entries);
+  putBack(merged, aside, entries);
 
   const others = existing?.config?.others ?? new Map<string, string>();
-  const changed = withdrawn || placed;
+  const changed = !isSame(before, merged);
   // A file that was no docker config is replaced, and what replaces it is made by us.
   const created = owned.created || existing === undefined || (changed && existing.config === undefined);
   const empty = created && merged.size === 0 && others.size === 0;
-  // Once nothing of ours is left in a file that others use too, it is theirs.
-  const settled = empty || settledEntries.size === 0 ? nothingOwned : { created, entries: settledEntries };
-  const mergedText = changed ? formatDockerConfigText({ others, entries: merged }) : existing?.text;
+  const mergedText = changed ? formatDockerConfigText({ others, entries: merged }, form) : existing?.text;
   return {
     text: empty ? undefined : mergedText,
-    entering: both(owned, settled),
-    settled,
-    foreign: [...merged.keys()].filter(registry => !settledEntries.has(registry)),
-    displaced: [...settledEntries]
-      .filter(([, entry]) => entry.displaced !== undefined)
-      .map(([registry]) => registry),
+    // Once nothing of ours is left in a file that others use too, it is theirs.
+    created: created && !empty && entries.size > 0,
+    entries,
+    aside,
+    foreign: [...merged.keys()].filter(registry => !entries.has(registry)),
   };
 }
 
-/** Takes what is ours and no longer wanted out of `merged`, and puts back what it displaced. True if anything was. */
-function withdrawEntries(merged: Map<string, string>, input: MergeInput): boolean {
-  const wanted = new Set(input.entries.map(entry => entry.registry));
-  let changed = false;
-  for (const [registry, { displaced }] of input.owned.entries) {
-    if (wanted.has(registry) || !isOurs(registry, merged.get(registry), input)) continue;
-    changed = true;
-    if (displaced === undefined) merged.delete(registry);
-    else merged.set(registry, displaced);
-  }
-  return changed;
-}
-
-/** Puts the wanted entries into `merged` and returns what we then own, and whether anything changed. */
+/** Puts the wanted entries into `merged` and returns what we then own. */
 function placeEntries(
   merged: Map<string, string>,
+  aside: Map<string, string>,
   input: MergeInput,
-): { settledEntries: ReadonlyMap<string, OwnedEntry>; placed: boolean } {
-  const settledEntries = new Map<string, OwnedEntry>();
-  let placed = false;
-  for (const entry of input.entries) {
-    const { registry, source } = entry;
-    const value = JSON.stringify(entryValue(entry));
+): ReadonlyMap<string, OwnedEntry> {
+  const entries = new Map<string, OwnedEntry>();
+  for (const { registry, source, value } of input.entries) {
     const digest = input.digest(value);
     const current = merged.get(registry);
-    const theirs = current !== undefined && !isOurs(registry, current, input);
-    const displaced = theirs ? current : input.owned.entries.get(registry)?.displaced;
-    settledEntries.set(registry, { source, digests: [digest], displaced });
-    if (current !== undefined && input.digest(current) === digest) continue;
-    placed = true;
-    merged.set(registry, value);
+    entries.set(registry, { source, digests: [digest] });
+    if (current !== undefined && !isOurs(registry, current, input)) aside.set(registry, current);
+    if (current === undefined || input.digest(current) !== digest) merged.set(registry, value);
   }
-  return { settledEntries, placed };
+  return entries;
+}
+
+/** Takes what is ours and no longer wanted out of `merged`; what it displaced takes its place again. */
+function withdrawEntries(
+  merged: Map<string, string>,
+  aside: Map<string, string>,
+  entries: ReadonlyMap<string, OwnedEntry>,
+  input: MergeInput,
+): void {
+  for (const registry of input.owned.entries.keys()) {
+    if (entries.has(registry) || !isOurs(registry, merged.get(registry), input)) continue;
+    const theirs = aside.get(registry);
+    aside.delete(registry);
+    if (theirs === undefined) merged.delete(registry);
+    else merged.set(registry, theirs);
+  }
+}
+
+/** One malformed entry makes the kubelet drop the whole file, and ours with it. */
+function setVoidingAside(
+  merged: Map<string, string>,
+  aside: Map<string, string>,
+  entries: ReadonlyMap<string, OwnedEntry>,
+): void {
+  for (const [registry, value] of merged) {
+    if (entries.has(registry) || voidingProblem(value) === undefined) continue;
+    aside.set(registry, value);
+    merged.delete(registry);
+  }
+}
+
+/** Puts back what no longer has to make room. If somebody has put an entry there since, that is the one that counts. */
+function putBack(
+  merged: Map<string, string>,
+  aside: Map<string, string>,
+  entries: ReadonlyMap<string, OwnedEntry>,
+): void {
+  for (const [registry, value] of aside) {
+    if (entries.has(registry) || (entries.size > 0 && voidingProblem(value) !== undefined)) continue;
+    aside.delete(registry);
+    if (!merged.has(registry)) merged.set(registry, value);
+  }
 }
 
 function isOurs(registry: string, value: string | undefined, { owned, digest }: MergeInput): boolean {
   return value !== undefined && (owned.entries.get(registry)?.digests.includes(digest(value)) ?? false);
 }
 
-function both(before: OwnedTarget, after: OwnedTarget): OwnedTarget {
-  const entries = new Map(before.entries);
-  for (const [registry, entry] of after.entries) {
-    const digests = new Set([...(before.entries.get(registry)?.digests ?? []), ...entry.digests]);
-    entries.set(registry, { ...entry, digests: [...digests] });
-  }
-  return { created: before.created || after.created, entries };
+function isSame(before: ReadonlyMap<string, string>, after: ReadonlyMap<string, string>): boolean {
+  return (
+    before.size === after.size && [...before].every(([registry, value]) => after.get(registry) === value)
+  );
 }

@@ -4,24 +4,22 @@ import { z } from 'zod';
 import { codeOf } from '../base/failure.ts';
 import { fileFailure } from '../base/file-failure.ts';
 import { readTextFile } from '../base/read-text-file.ts';
-import { removeLeftovers, replaceFile } from '../base/replace-file.ts';
+import { removeFile, removeLeftoversIn, replaceFile } from '../base/replace-file.ts';
+import { type OriginalFile, originalFile, removeUnusedCopies } from './original.ts';
 
 const ownershipRecord = z.object({
-  version: z.literal(1),
+  version: z.literal(2),
   /** Key of the digests, so that the record does not help anybody to guess a credential. */
   key: z.string().min(32),
   targets: z.array(
     z.object({
       path: z.string(),
       created: z.boolean(),
-      entries: z.array(
-        z.object({
-          registry: z.string(),
-          source: z.string(),
-          digests: z.array(z.string()),
-          displaced: z.string().optional(),
-        }),
-      ),
+      directories: z.array(z.string()),
+      original: originalFile.nullable(),
+      wrote: z.array(z.string()),
+      entries: z.array(z.object({ registry: z.string(), source: z.string(), digests: z.array(z.string()) })),
+      aside: z.array(z.object({ registry: z.string(), value: z.string() })),
     }),
   ),
 });
@@ -32,19 +30,32 @@ export type OwnedEntry = {
   readonly source: string;
   /** Keyed digests of the values that we wrote or were about to write; more than one only between the two. */
   readonly digests: readonly string[];
-  /** The raw JSON value of somebody else's entry that stood there before, to be put back when ours goes. */
-  readonly displaced?: string | undefined;
 };
 
 /** What we own of one target file. */
 export type OwnedTarget = {
   /** We made the file, so we remove it when nothing is left in it. */
   readonly created: boolean;
+  /** The directories above it that we made, from the outermost in, as paths on the node. */
+  readonly directories: readonly string[];
+  /** Null if there was none, or somebody else has written since, whose work would be lost. */
+  readonly original: OriginalFile | null;
+  /** Keyed digests of the whole text that we wrote last, or were about to write. */
+  readonly wrote: readonly string[];
   readonly entries: ReadonlyMap<string, OwnedEntry>;
+  /** The raw JSON values of other people's entries that had to make room, by registry key; they are put back. */
+  readonly aside: ReadonlyMap<string, string>;
 };
 
 /** What we own of a target that we never wrote. */
-export const nothingOwned: OwnedTarget = { created: false, entries: new Map() };
+export const nothingOwned: OwnedTarget = {
+  created: false,
+  directories: [],
+  original: null,
+  wrote: [],
+  entries: new Map(),
+  aside: new Map(),
+};
 
 /** The record of what we wrote, kept in the state directory on the node: by it a later start knows ours from theirs. */
 export class Ownership {
@@ -65,26 +76,28 @@ export class Ownership {
    */
   static async load(stateDirectory: string): Promise<Ownership> {
     const path = join(stateDirectory, 'ownership.json');
-    await removeLeftovers(path);
+    await removeLeftoversIn(stateDirectory);
     const text = await readTextFile(path).catch(error => {
       if (codeOf(error) === 'ENOENT') return undefined;
       throw fileFailure(`reading the ownership record ${path}`, error);
     });
     const record = text === undefined ? undefined : parseRecord(text);
     if (text !== undefined && record === undefined) await replaceFile(`${path}.unreadable`, text);
-    const targets = record?.targets.map(
-      ({ path: target, created, entries }) =>
-        [
-          target,
-          { created, entries: new Map(entries.map(({ registry, ...entry }) => [registry, entry])) },
-        ] as const,
-    );
-    return new Ownership(path, record?.key ?? randomBytes(32).toString('hex'), new Map(targets));
+    const key = record?.key ?? randomBytes(32).toString('hex');
+    const ownership = new Ownership(path, key, record?.targets ?? new Map());
+    // An agent that was killed may have left some. A record that cannot be understood may still need them.
+    if (text === undefined || record) await removeUnusedCopies(stateDirectory, ownership.copies);
+    return ownership;
   }
 
   /** The paths of all targets that hold something of ours. */
   get targets(): readonly string[] {
     return [...this.#targets.keys()];
+  }
+
+  /** The names of the copies of files that were there before ours. */
+  get copies(): ReadonlySet<string> {
+    return new Set([...this.#targets.values()].flatMap(({ original }) => original?.copy ?? []));
   }
 
   of(target: string): OwnedTarget {
@@ -93,12 +106,17 @@ export class Ownership {
 
   /** The keyed digest of an entry's value; how the value is formatted does not count. */
   digest(rawValue: string): string {
-    return createHmac('sha256', this.#key).update(withoutFormatting(rawValue)).digest('hex');
+    return this.digestBytes(withoutFormatting(rawValue));
+  }
+
+  /** The keyed digest of a whole file, to the byte. */
+  digestBytes(bytes: string | Uint8Array): string {
+    return createHmac('sha256', this.#key).update(bytes).digest('hex');
   }
 
   /**
    * Records what we own of `target` from now on; durable when it returns. A record that would not change is not
-   * written. If it cannot be written, an error says so and the old record stays in force.
+   * written, and none is kept of nothing. If it cannot be written, an error says so and the old one stays in force.
    */
   async record(target: string, owned: OwnedTarget): Promise<void> {
     const before = this.#targets.get(target);
@@ -106,7 +124,7 @@ export class Ownership {
     const text = this.#format();
     if (text === this.#written) return;
     try {
-      await replaceFile(this.#path, text);
+      await (this.#targets.size === 0 ? removeFile(this.#path) : replaceFile(this.#path, text));
       this.#written = text;
     } catch (error) {
       this.#set(target, before ?? nothingOwned);
@@ -115,17 +133,19 @@ export class Ownership {
   }
 
   #set(target: string, owned: OwnedTarget): void {
-    if (owned.created || owned.entries.size > 0) this.#targets.set(target, owned);
-    else this.#targets.delete(target);
+    const isNothing = !owned.created && owned.entries.size === 0 && owned.aside.size === 0 && !owned.original;
+    if (isNothing) this.#targets.delete(target);
+    else this.#targets.set(target, owned);
   }
 
   #format(): string {
-    const targets = [...this.#targets].map(([path, { created, entries }]) => ({
+    const targets = [...this.#targets].map(([path, { entries, aside, ...owned }]) => ({
       path,
-      created,
+      ...owned,
       entries: [...entries].map(([registry, entry]) => ({ registry, ...entry })),
+      aside: [...aside].map(([registry, value]) => ({ registry, value })),
     }));
-    return `${JSON.stringify({ version: 1, key: this.#key, targets }, null, 1)}\n`;
+    return `${JSON.stringify({ version: 2, key: this.#key, targets }, null, 1)}\n`;
   }
 }
 
@@ -138,9 +158,21 @@ function withoutFormatting(rawValue: string): string {
   }
 }
 
-function parseRecord(text: string): z.infer<typeof ownershipRecord> | undefined {
+function parseRecord(text: string): { key: string; targets: Map<string, OwnedTarget> } | undefined {
   try {
-    return ownershipRecord.parse(JSON.parse(text));
+    const { key, targets } = ownershipRecord.parse(JSON.parse(text));
+    const owned = targets.map(
+      ({ path, entries, aside, ...rest }) =>
+        [
+          path,
+          {
+            ...rest,
+            entries: new Map(entries.map(({ registry, ...entry }) => [registry, entry])),
+            aside: new Map(aside.map(({ registry, value }) => [registry, value])),
+          },
+        ] as const,
+    );
+    return { key, targets: new Map(owned) };
   } catch {
     return undefined;
   }

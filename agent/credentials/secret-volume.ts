@@ -3,7 +3,7 @@ import { basename, join } from 'node:path';
 import { codeOf } from '../base/failure.ts';
 import { fileFailure } from '../base/file-failure.ts';
 import { readTextFile } from '../base/read-text-file.ts';
-import type { DockerConfigForm } from './docker-config.ts';
+import type { DockerConfigForm } from '../docker-config/docker-config-text.ts';
 
 /** The keys of a Secret that hold credentials, in the order in which they are looked for; the first one is read. */
 const documentForms: ReadonlyMap<string, DockerConfigForm> = new Map([

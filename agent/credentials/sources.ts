@@ -1,6 +1,7 @@
-import { readDocument } from './docker-config.ts';
-import type { Entry } from './entry.ts';
+import { type Entry, isSameCredential } from './entry.ts';
+import { isExpired } from './expiry.ts';
 import type { SecretContent, SecretVolumes } from './secret-volume.ts';
+import { type HelperRequest, readDocument } from './source-document.ts';
 
 /** One mounted Secret: how its last look went, and the entries in force. */
 export type Source = {
@@ -11,6 +12,10 @@ export type Source = {
    */
   readonly state: 'current' | 'kept' | 'absent' | 'invalid';
   readonly entries: readonly Entry[];
+  /** The registries that it leaves to helper programs. */
+  readonly helpers: readonly HelperRequest[];
+  /** The registry keys of entries that are listed and cannot be used. */
+  readonly leftOut: readonly string[];
   readonly problems: readonly string[];
 };
 
@@ -28,62 +33,96 @@ export function nextSources(known: readonly Source[], seen: SecretVolumes): read
   return [...volumes].map(([name, content]) => nextSource(name, before.get(name), content));
 }
 
+const nothingListed = { entries: [], helpers: [], leftOut: [] };
+
 function nextSource(name: string, before: Source | undefined, content: SecretContent): Source {
   if (content.kind === 'unreadable') return keep(name, before, content.problem);
   if (content.kind === 'empty') {
     const problem = 'the Secret does not exist or holds none of .dockerconfigjson, .dockercfg, config.json';
     return isKnownGood(before)
       ? keep(name, before, problem)
-      : { name, state: 'absent', entries: [], problems: [problem] };
+      : { name, state: 'absent', ...nothingListed, problems: [problem] };
   }
   const reading = readDocument(content.text, content.form, name);
   if (!reading.ok)
     return keep(name, before, `${content.file} of the Secret cannot be used: ${reading.problem}`);
-  // An entry that is still listed, but not usable now, is not revoked: its last good credential stays in force.
-  const keptEntries = (before?.entries ?? []).filter(({ registry }) => reading.leftOut.includes(registry));
-  return {
-    name,
-    state: 'current',
-    entries: [...reading.entries, ...keptEntries],
-    problems: reading.problems,
-  };
+  const { entries, helpers, leftOut, problems } = reading;
+  // An entry that is still listed, but not usable now, is not revoked: its last good credential stays in force. So
+  // does that of a registry whose helper program has yet to answer.
+  const listed = new Set([...leftOut, ...helpers.map(({ registry }) => registry)]);
+  for (const { registry } of entries) listed.delete(registry);
+  const kept = (before?.entries ?? []).filter(({ registry }) => listed.has(registry));
+  return { name, state: 'current', entries: [...entries, ...kept], helpers, leftOut, problems };
 }
 
 function keep(name: string, before: Source | undefined, problem: string): Source {
-  if (!isKnownGood(before)) return { name, state: 'invalid', entries: [], problems: [problem] };
-  return { name, state: 'kept', entries: before.entries, problems: [problem] };
+  if (!isKnownGood(before)) return { name, state: 'invalid', ...nothingListed, problems: [problem] };
+  return { ...before, state: 'kept', problems: [problem] };
 }
 
 function isKnownGood(source: Source | undefined): source is Source {
   return source?.state === 'current' || source?.state === 'kept';
 }
 
+/** How an entry of a source stands: `displaced` by that of a later source for the same registry. */
+export type EntryStanding = {
+  readonly registry: string;
+  readonly source: string;
+  readonly expiresAt: Date | null;
+  readonly state: 'written' | 'expired' | 'invalid' | 'displaced';
+};
+
 /** What all sources say together. */
 export type CombinedEntries = {
-  /** One entry per registry key, in the order of the keys. */
+  /** One entry per registry key, in the order of the keys: those that are in force. */
   readonly entries: readonly Entry[];
+  /** Every entry of every source, in the same order. */
+  readonly standings: readonly EntryStanding[];
   readonly conflicts: readonly string[];
 };
 
-/** Merges the sources in the order of their names; the later one wins per registry, and the conflict is reported. */
-export function combineSources(sources: readonly Source[]): CombinedEntries {
+/**
+ * Merges the sources in the order of their names; the later one wins per registry, and the conflict is reported. An
+ * entry that has expired by `now` takes no part in it.
+ */
+export function combineSources(sources: readonly Source[], now: Date): CombinedEntries {
   const winners = new Map<string, Entry>();
   const conflicts: string[] = [];
-  for (const source of sources.toSorted((a, b) => compareText(a.name, b.name))) {
-    for (const entry of source.entries) {
-      const loser = winners.get(entry.registry);
-      if (loser && loser.auth.reveal() !== entry.auth.reveal()) {
-        conflicts.push(
-          `${JSON.stringify(entry.registry)} is in the Secrets ${loser.source} and ${entry.source}; the latter is used`,
-        );
-      }
-      winners.set(entry.registry, entry);
+  const ordered = sources.toSorted((a, b) => compareText(a.name, b.name));
+  for (const entry of ordered
+    .flatMap(({ entries }) => entries)
+    .filter(candidate => !isExpired(candidate, now))) {
+    const loser = winners.get(entry.registry);
+    if (loser && !isSameCredential(loser, entry)) {
+      const sourceNames = `${loser.source} and ${entry.source}`;
+      conflicts.push(
+        `${JSON.stringify(entry.registry)} is in the Secrets ${sourceNames}; the latter is used`,
+      );
     }
+    winners.set(entry.registry, entry);
   }
+  const standingOf = (entry: Entry): EntryStanding['state'] => {
+    if (isExpired(entry, now)) return 'expired';
+    return winners.get(entry.registry) === entry ? 'written' : 'displaced';
+  };
+  const standings = ordered.flatMap(({ name, entries, leftOut }) => {
+    const kept = new Set(entries.map(({ registry }) => registry));
+    return [
+      ...entries.map(entry => ({ ...pick(entry), state: standingOf(entry) })),
+      ...leftOut
+        .filter(registry => !kept.has(registry))
+        .map(registry => ({ registry, source: name, expiresAt: null, state: 'invalid' as const })),
+    ];
+  });
   return {
     entries: [...winners.values()].toSorted((a, b) => compareText(a.registry, b.registry)),
+    standings: standings.toSorted((a, b) => compareText(a.registry, b.registry)),
     conflicts,
   };
+}
+
+function pick({ registry, source, expiresAt }: Entry) {
+  return { registry, source, expiresAt };
 }
 
 function compareText(a: string, b: string): number {

@@ -1,29 +1,40 @@
-import { createHash } from 'node:crypto';
-import { lstat, realpath, stat } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
-import { codeOf, Failure } from '../base/failure.ts';
+import { rmdir } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { fileFailure } from '../base/file-failure.ts';
-import { readFileBytes } from '../base/read-text-file.ts';
+import { missingDirectories } from '../base/real-path.ts';
 import { removeFile, removeLeftovers, replaceFile } from '../base/replace-file.ts';
-import { readEntryValue } from './docker-config.ts';
-import { type DockerConfigText, parseDockerConfigText } from './docker-config-text.ts';
-import type { Entry } from './entry.ts';
-import { mergeDockerConfig } from './merge.ts';
-import type { Ownership } from './ownership.ts';
+import { readAsKubelet } from '../docker-config/kubelet-reading.ts';
+import { type Entry, entryValue } from './entry.ts';
+import { type MergeResult, mergeDockerConfig, type PlannedEntry } from './merge.ts';
+import { keepCopy, keepOriginal, removeUnusedCopies, restoreOriginal } from './original.ts';
+import { nothingOwned, type OwnedTarget, type Ownership } from './ownership.ts';
+import {
+  type ExistingFile,
+  findRefusal,
+  identityOf,
+  isPrivate,
+  isYoung,
+  readExisting,
+} from './target-file.ts';
+import { formOf, readerOf } from './target-kind.ts';
 
 /** How a target stands after a look at it. */
 export type TargetOutcome = {
   /** The path on the node. */
   readonly path: string;
-  readonly state: 'current' | 'failed' | 'refused';
+  readonly state: 'current' | 'failed' | 'refused' | 'contested';
   /** How many entries of the file are ours, and how many are somebody else's. */
   readonly managed: number;
   readonly foreign: number;
   /** The registry keys whose foreign entries ours stand in for. */
   readonly displaced: readonly string[];
+  /** The registry keys of foreign entries that would void the file and are kept aside. */
+  readonly setAside: readonly string[];
   readonly problem: string | null;
   /** This look changed the file. */
   readonly written: boolean;
+  /** Somebody else had changed the file since we wrote it last. */
+  readonly drifted: boolean;
   /** What the file says, or would say if it could be written; by it the credentials of our own pulls are chosen. */
   readonly text: string | undefined;
 };
@@ -36,7 +47,9 @@ export type TargetPlace = {
   readonly hostRoot: string;
   /** The state directory as mounted here. */
   readonly stateDirectory: string;
-  readonly ownership: Pick<Ownership, 'of' | 'digest' | 'record'>;
+  readonly ownership: Pick<Ownership, 'of' | 'digest' | 'digestBytes' | 'record' | 'copies'>;
+  /** Write also what would not change: whether the last write is on the disk is not known. */
+  readonly rewrite?: boolean;
 };
 
 /**
@@ -44,178 +57,214 @@ export type TargetPlace = {
  * went; never throws. A file that already says it is not written.
  */
 export async function reconcileTarget(place: TargetPlace, entries: readonly Entry[]): Promise<TargetOutcome> {
-  const nothing = nothingFound(place);
-  const file = join(place.hostRoot, place.path);
+  const nothing = nothingFound(place.path);
   try {
-    const refusal = await findRefusal(file, place.hostRoot);
+    const refusal = await findRefusal(place.hostRoot, place.path, entries.length > 0);
     if (refusal !== undefined) return { ...nothing, state: 'refused', problem: refusal };
-    return await mergeInto(file, place, entries);
+    return await mergeInto(place, planEntries(entries, place.path));
   } catch (error) {
     return { ...nothing, state: 'failed', problem: fileFailure(`updating ${place.path}`, error).message };
   }
 }
 
-async function mergeInto(
-  file: string,
-  place: TargetPlace,
-  entries: readonly Entry[],
-): Promise<TargetOutcome> {
+/** Looks at a target without touching it: the state is `contested` unless it says what it should. */
+export async function inspectTarget(place: TargetPlace, entries: readonly Entry[]): Promise<TargetOutcome> {
+  const nothing = nothingFound(place.path);
+  try {
+    const look = await lookAt(place, planEntries(entries, place.path));
+    const isCurrent = look.merge.text === look.existing?.text;
+    return { ...describe(place.path, look), state: isCurrent ? 'current' : 'contested', problem: null };
+  } catch (error) {
+    return { ...nothing, state: 'failed', problem: fileFailure(`looking at ${place.path}`, error).message };
+  }
+}
+
+/** The entries in the form in which the reader of the file at `path` takes them; those that it cannot use are left out. */
+export function planEntries(entries: readonly Entry[], path: string): readonly PlannedEntry[] {
+  const reader = readerOf(path);
+  return entries.flatMap(entry => {
+    const value = entryValue(entry, reader);
+    return value === undefined ? [] : [{ registry: entry.registry, source: entry.source, value }];
+  });
+}
+
+/** A target and what it should come to. */
+type Look = {
+  readonly file: string;
+  readonly existing: ExistingFile | undefined;
+  readonly owned: OwnedTarget;
+  readonly merge: MergeResult;
+  /** The file is as we wrote it, or as it was before us: nobody's later work is in it. */
+  readonly isUntouched: boolean;
+};
+
+async function lookAt(place: TargetPlace, entries: readonly PlannedEntry[]): Promise<Look> {
+  const { path, hostRoot, ownership } = place;
+  const file = join(hostRoot, path);
+  const form = formOf(path);
+  const existing = await readExisting(file, form);
+  const owned = ownership.of(path);
+  const digest = (value: string) => ownership.digest(value);
+  const merge = mergeDockerConfig({ existing, form, entries, owned, digest });
+  const bytes = existing && ownership.digestBytes(existing.bytes);
+  const isUntouched = bytes !== undefined && [...owned.wrote, owned.original?.digest].includes(bytes);
+  return { file, existing, owned, merge, isUntouched };
+}
+
+async function mergeInto(place: TargetPlace, entries: readonly PlannedEntry[]): Promise<TargetOutcome> {
+  const file = join(place.hostRoot, place.path);
   await removeLeftovers(file);
   // Somebody who changes the file while we merge is merged again, not overwritten.
   for (let round = 1; ; round++) {
     const seen = await identityOf(file);
-    const existing = await readExisting(file);
-    const concerned = entries.length > 0 || place.ownership.of(place.path).entries.size > 0;
-    if (concerned && existing && existing.config === undefined && (await isYoung(file))) {
+    const look = await lookAt(place, entries);
+    const isGarbage = look.existing !== undefined && look.existing.config === undefined;
+    if (isGarbage && look.merge.text !== look.existing?.text && (await isYoung(file))) {
       const problem = `${place.path} is no docker config (it may be in the middle of being written)`;
-      return { ...nothingFound(place), state: 'failed', problem };
+      return { ...nothingFound(place.path), state: 'failed', drifted: true, problem };
     }
     const unlessChanged = async () => {
       if ((await identityOf(file)) !== seen) throw new ChangedMeanwhile();
     };
     try {
-      return await writeMerged(file, existing, place, entries, unlessChanged);
+      return await write(place, look, unlessChanged);
     } catch (error) {
-      if (!(error instanceof ChangedMeanwhile) || round === maxRounds) throw error;
+      if (!(error instanceof ChangedMeanwhile)) throw error;
+      if (round < maxRounds) continue;
+      const problem = `${place.path} is not written: somebody else keeps changing it`;
+      return { ...describe(place.path, look), state: 'failed', managed: 0, drifted: true, problem };
     }
   }
 }
 
-async function writeMerged(
-  file: string,
-  existing: ExistingFile | undefined,
+/** Brings the file to what the merge came to, in steps after each of which a kill leaves ours told from theirs. */
+async function write(
   place: TargetPlace,
-  entries: readonly Entry[],
+  look: Look,
   unlessChanged: () => Promise<void>,
 ): Promise<TargetOutcome> {
-  const { path, ownership } = place;
-  const owned = ownership.of(path);
-  const merge = mergeDockerConfig({ existing, entries, owned, digest: value => ownership.digest(value) });
-  const { settled, foreign, displaced, text } = merge;
-  const outcome = { path, managed: settled.entries.size, foreign: foreign.length, displaced, text };
-  const unchanged = text === existing?.text && (entries.length === 0 || (await isPrivate(file)));
+  const { path, hostRoot, stateDirectory, ownership } = place;
+  const { owned, merge } = look;
+  const written = isWriteNeeded(place, look);
   try {
-    if (!unchanged) {
-      // 1. What is ours is recorded first: after a kill at any point both the old and the new value are known as ours.
-      await ownership.record(path, merge.entering);
-      if (existing !== undefined && existing.config === undefined) await keepCopy(existing.bytes, place);
-      // 2. The file, whole or not at all, and only if it still is what was merged.
-      if (text === undefined) await unlessChanged().then(() => removeFile(file));
-      else await replaceFile(file, text, unlessChanged);
-    }
-    // 3. The old values are no longer ours.
+    // 1. What was there before us is kept, to the byte.
+    const settled = await settle(place, look);
+    // 2. What is ours is recorded first: after a kill at any point both the old and the new value are known as ours.
+    if (written) await ownership.record(path, both(owned, settled));
+    // 3. The file, whole or not at all, and only if it still is what was merged.
+    const problem = written ? await replace(place, look, unlessChanged) : null;
+    // 4. What was made for it goes with it, and the old values are no longer ours.
+    if (settled === nothingOwned) await removeDirectories(owned.directories, hostRoot);
     await ownership.record(path, settled);
-    const problem = settled.entries.size > 0 ? findVoidingEntry(text, path) : null;
-    return { ...outcome, state: problem ? 'failed' : 'current', problem, written: !unchanged };
+    if (owned.original !== settled.original) await removeUnusedCopies(stateDirectory, ownership.copies);
+    return { ...describe(path, look), ...findVoid(path, merge), ...(problem && { problem }), written };
   } catch (error) {
     if (error instanceof ChangedMeanwhile) throw error;
     const { message } = fileFailure(`writing ${path}`, error);
-    return { ...outcome, managed: 0, state: 'failed', problem: message, written: false };
+    return { ...describe(path, look), managed: 0, state: 'failed', problem: message };
   }
 }
 
-/** The file is no longer the one that was read. */
-class ChangedMeanwhile extends Error {
-  override readonly message = 'somebody else keeps changing it';
+function isWriteNeeded({ rewrite = false }: TargetPlace, { existing, merge }: Look): boolean {
+  if (merge.text !== existing?.text) return true;
+  if (merge.entries.size === 0) return false;
+  return rewrite || existing === undefined || !isPrivate(existing);
 }
+
+/** Puts the new text, or the very file that was there before ours, into its place. Returns what could not be restored. */
+async function replace(
+  place: TargetPlace,
+  { file, existing, owned, merge, isUntouched }: Look,
+  unlessChanged: () => Promise<void>,
+): Promise<string | null> {
+  const options = { beforeRename: unlessChanged };
+  if (existing && !existing.config) await keepCopy(place.path, existing.bytes, place.stateDirectory);
+  if (merge.entries.size === 0 && owned.original && isUntouched)
+    return await restoreOriginal(file, owned.original, place.stateDirectory, options);
+  if (merge.text === undefined) await unlessChanged().then(() => removeFile(file));
+  else await replaceFile(file, merge.text, options);
+  return null;
+}
+
+/** What is ours once the file says what the merge came to. */
+async function settle(place: TargetPlace, look: Look): Promise<OwnedTarget> {
+  const { path, hostRoot, stateDirectory, ownership } = place;
+  const { file, existing, owned, merge, isUntouched } = look;
+  if (merge.entries.size === 0 && merge.aside.size === 0) return nothingOwned;
+  const isFirst = owned.entries.size === 0 && owned.aside.size === 0;
+  const untouched = isUntouched ? owned.original : null;
+  const original =
+    isFirst && existing
+      ? await keepOriginal(path, existing, stateDirectory, ownership.digestBytes(existing.bytes))
+      : untouched;
+  const missing = await missingDirectories(dirname(file));
+  return {
+    created: merge.created,
+    directories: [
+      ...owned.directories,
+      ...missing.map(directory => directory.slice(join(hostRoot, '/').length - 1)),
+    ],
+    original,
+    wrote: merge.text === undefined ? [] : [ownership.digestBytes(merge.text)],
+    entries: merge.entries,
+    aside: merge.aside,
+  };
+}
+
+/** What is recorded between two states of a file: whichever of them it is in, what is ours is known. */
+function both(before: OwnedTarget, after: OwnedTarget): OwnedTarget {
+  const entries = new Map(before.entries);
+  for (const [registry, entry] of after.entries) {
+    const digests = new Set([...(before.entries.get(registry)?.digests ?? []), ...entry.digests]);
+    entries.set(registry, { ...entry, digests: [...digests] });
+  }
+  return {
+    created: before.created || after.created,
+    directories: [...new Set([...before.directories, ...after.directories])],
+    original: after.original ?? before.original,
+    wrote: [...new Set([...before.wrote, ...after.wrote])],
+    entries,
+    aside: new Map([...before.aside, ...after.aside]),
+  };
+}
+
+/** The file is no longer the one that was read. */
+class ChangedMeanwhile extends Error {}
 
 /** How often a file that others change at the same time is merged anew before that is reported. */
 const maxRounds = 5;
 
-/** A file that is no docker config is left alone for so long, in milliseconds: others write theirs in several steps. */
-const youngMilliseconds = 500;
-
-type ExistingFile = {
-  readonly bytes: Buffer;
-  readonly text: string;
-  readonly config: DockerConfigText | undefined;
-};
-
-function nothingFound({ path }: TargetPlace) {
-  return { path, managed: 0, foreign: 0, displaced: [], written: false, text: undefined };
+function nothingFound(path: string) {
+  const none = { managed: 0, foreign: 0, displaced: [], setAside: [] };
+  return { path, ...none, written: false, drifted: false, text: undefined };
 }
 
-/** One bad entry voids the whole file for the kubelet; none of ours is bad, so it is somebody else's. */
-function findVoidingEntry(text: string | undefined, path: string): string | null {
-  const entries = text === undefined ? [] : [...(parseDockerConfigText(text)?.entries ?? [])];
-  const bad = entries.filter(([, value]) => readEntryValue(JSON.parse(value) ?? {}).kind === 'bad');
-  if (bad.length === 0) return null;
-  const names = bad.map(([registry]) => JSON.stringify(registry)).join(', ');
-  return `${path} is dropped by the kubelet as a whole, because somebody else's entry ${names} is malformed; mend or remove it`;
+function describe(path: string, { existing, owned, merge, isUntouched }: Look) {
+  const kept = [...merge.aside.keys()];
+  return {
+    path,
+    managed: merge.entries.size,
+    foreign: merge.foreign.length,
+    displaced: kept.filter(registry => merge.entries.has(registry)),
+    setAside: kept.filter(registry => !merge.entries.has(registry)),
+    written: false,
+    drifted: owned.entries.size > 0 && !isUntouched && merge.text !== existing?.text,
+    text: merge.text,
+  };
 }
 
-/** What tells one state of a file from another; undefined if there is none. */
-async function identityOf(file: string): Promise<string | undefined> {
-  const stats = await lstat(file, { bigint: true }).catch(missingIsUndefined);
-  return stats && [stats.dev, stats.ino, stats.size, stats.mtimeNs, stats.ctimeNs].join();
+/** Whatever still voids the file for the kubelet is somebody else's, and no entry. */
+function findVoid(path: string, { text, entries }: MergeResult): Pick<TargetOutcome, 'state' | 'problem'> {
+  const reading = text === undefined || entries.size === 0 ? undefined : readAsKubelet(text, formOf(path));
+  if (reading?.valid !== false) return { state: 'current', problem: null };
+  const problem = `${path} is dropped by the kubelet as a whole: ${reading.problem}; mend or remove what somebody else wrote there`;
+  return { state: 'failed', problem };
 }
 
-async function isYoung(file: string): Promise<boolean> {
-  const age = Date.now() - ((await changedAt(file))?.getTime() ?? 0);
-  // A time in the future is a clock that jumped, and no sign of youth.
-  return age >= 0 && age < youngMilliseconds;
-}
-
-async function readExisting(file: string): Promise<ExistingFile | undefined> {
-  try {
-    const bytes = await readFileBytes(file);
-    const text = bytes.toString('utf8');
-    return { bytes, text, config: parseDockerConfigText(text) };
-  } catch (error) {
-    return missingIsUndefined(error);
-  }
-}
-
-/** Keeps what was in a file that is no docker config, to the byte, before it is replaced: nothing is lost. */
-async function keepCopy(bytes: Buffer, { path, stateDirectory }: TargetPlace): Promise<void> {
-  const digest = createHash('sha256').update(bytes).digest('hex').slice(0, 12);
-  await replaceFile(
-    join(stateDirectory, 'replaced', `${path.slice(1).replaceAll('/', '_')}-${digest}`),
-    bytes,
-  );
-}
-
-/** Why the file must not be touched, if so: it, or its directory, is a link that leads out of where it should be. */
-async function findRefusal(file: string, hostRoot: string): Promise<string | undefined> {
-  const root = await realpath(hostRoot).catch(missingIsUndefined);
-  if (root === undefined) {
-    const tried = `looking for the node's root at ${hostRoot}`;
-    throw new Failure({ tried, problem: 'it does not exist', advice: 'mount it there or set --host-root' });
-  }
-  const directory = await nearestDirectory(dirname(file));
-  if (directory !== root && !directory.startsWith(join(root, '/'))) {
-    return `its directory is a symbolic link that leads out of the node's root as mounted here; mount the real directory`;
-  }
-  const stats = await lstat(file).catch(missingIsUndefined);
-  if (!stats?.isSymbolicLink()) return undefined;
-  const leadsTo = await realpath(file).catch(missingIsUndefined);
-  if (leadsTo === join(directory, basename(leadsTo ?? ''))) return undefined;
-  return 'it is a symbolic link that leads out of its directory; replace the link by a file, or remove it';
-}
-
-/** Where `directory` really is; if it is not there, the nearest one above it, for it will be made in that. */
-async function nearestDirectory(directory: string): Promise<string> {
-  const real = await realpath(directory).catch(missingIsUndefined);
-  return real ?? nearestDirectory(dirname(directory));
-}
-
-async function isPrivate(file: string): Promise<boolean> {
-  const stats = await lstat(file).catch(missingIsUndefined);
-  return (
-    stats === undefined ||
-    (stats.isFile() && (stats.mode & 0o777) === 0o600 && stats.uid === process.getuid?.())
-  );
-}
-
-function missingIsUndefined(error: unknown): undefined {
-  if (codeOf(error) === 'ENOENT') return undefined;
-  throw error;
-}
-
-/** When the file was last changed, as the file system says; undefined if there is none. */
-export async function changedAt(file: string): Promise<Date | undefined> {
-  return stat(file).then(
-    stats => stats.mtime,
-    () => undefined,
-  );
+/** Removes the directories that we made, from the innermost out, as far as nobody has put anything into them. */
+async function removeDirectories(directories: readonly string[], hostRoot: string): Promise<void> {
+  for (const directory of directories.toReversed())
+    await rmdir(join(hostRoot, directory)).catch(() => {
+      // It is no longer empty, or gone: either way it is not ours any more.
+    });
 }

@@ -2,7 +2,7 @@ import { Bell } from '../base/bell.ts';
 import { Failure, messageOf } from '../base/failure.ts';
 import type { Logger } from '../base/log.ts';
 import { type Config, defaultConfig } from '../config.ts';
-import type { Keyring } from '../credentials/keyring.ts';
+import type { Keyring } from '../docker-config/keyring.ts';
 import { findRuntime } from '../runtimes/find-runtime.ts';
 import { PullFailure } from '../runtimes/pull-failure.ts';
 import type { Runtime } from '../runtimes/runtime.ts';

@@ -1,5 +1,5 @@
 import { formatDuration } from '../base/duration.ts';
-import type { Keyring } from '../credentials/keyring.ts';
+import type { Keyring } from '../docker-config/keyring.ts';
 import { PullFailure } from '../runtimes/pull-failure.ts';
 import type { Runtime } from '../runtimes/runtime.ts';
 import type { ImageReference } from './image-reference.ts';

@@ -2,10 +2,13 @@ import { formatByteSize } from '../base/byte-size.ts';
 import { formatDuration } from '../base/duration.ts';
 import type { Logger } from '../base/log.ts';
 import type { ConfigState } from '../config-file.ts';
-import type { CredentialState, TargetState } from '../credentials/credential-flow.ts';
+import type { CredentialState } from '../credentials/credential-flow.ts';
 import type { Source } from '../credentials/sources.ts';
+import type { TargetState } from '../credentials/targets.ts';
+import type { Warning } from '../credentials/warning.ts';
 import type { ImageState } from '../images/image-state.ts';
 import type { Metrics } from './metrics.ts';
+import { describeSetAside } from './readiness.ts';
 import type { Status } from './status.ts';
 
 /** Writes to the log, once each, what has changed: the flows report how things stand, over and over. */
@@ -40,7 +43,7 @@ export class Journal {
     });
   }
 
-  credentials({ sources, targets, problems, conflicts }: CredentialState): void {
+  credentials({ sources, targets, problems, conflicts, warnings }: CredentialState): void {
     for (const source of sources) this.#source(source);
     for (const name of this.#gone('source ', sources))
       this.#log.info({ source: name }, 'secret is gone, its entries are revoked');
@@ -51,6 +54,7 @@ export class Journal {
     this.#once('conflicts', conflicts.join('\n'), () => {
       for (const conflict of conflicts) this.#log.warn(conflict);
     });
+    this.#warnings(warnings);
   }
 
   image(image: ImageState): void {
@@ -88,7 +92,7 @@ export class Journal {
   }
 
   #target(target: TargetState): void {
-    const { path, state, managed, foreign, displaced, problem, written } = target;
+    const { path, state, managed, foreign, displaced, setAside, problem, written } = target;
     if (written) {
       this.#metrics.countWrite(path);
       this.#log.info(
@@ -96,7 +100,8 @@ export class Journal {
         managed > 0 ? 'credentials written' : 'credentials taken out',
       );
     }
-    this.#once(`target ${path}`, `${state} ${problem}`, () => {
+    // A contest is told once: its sentence says how long it still is until the next try.
+    this.#once(`target ${path}`, state === 'contested' ? state : `${state} ${problem}`, () => {
       if (problem) this.#log.error({ target: path, state }, problem);
       else if (!written) this.#log.info({ target: path, managed, foreign }, 'credentials are current');
     });
@@ -104,13 +109,25 @@ export class Journal {
       for (const registry of displaced)
         this.#log.warn({ target: path, registry }, "somebody else's entry is kept aside");
     });
+    this.#once(`set aside ${path}`, setAside.join(' '), () => {
+      for (const registry of setAside)
+        this.#log.warn({ target: path, registry }, describeSetAside(path, registry));
+    });
   }
 
-  #gone(prefix: string, sources: readonly Source[]): readonly string[] {
+  /** Each matter once, until it is over: what is said of it changes with the time. */
+  #warnings(warnings: readonly Warning[]): void {
+    const matters = warnings.map(({ about }) => ({ name: about }));
+    this.#gone('warning ', matters);
+    for (const { about, text } of warnings) this.#once(`warning ${about}`, '', () => this.#log.warn(text));
+  }
+
+  #gone(prefix: string, present: readonly { readonly name: string }[]): readonly string[] {
     const names = [...this.#said.keys()]
       .filter(key => key.startsWith(prefix))
       .map(key => key.slice(prefix.length));
-    const gone = names.filter(name => !sources.some(source => source.name === name));
+    const still = new Set(present.map(({ name }) => name));
+    const gone = names.filter(name => !still.has(name));
     for (const name of gone) this.#said.delete(prefix + name);
     return gone;
   }

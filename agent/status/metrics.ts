@@ -59,6 +59,20 @@ export class Metrics {
         credentials.sources.map(({ name, state, entries }) => [{ source: name, state }, entries]),
     );
     this.#labelled(
+      'entry_expiry_timestamp_seconds',
+      'When a credential expires by its own word, in seconds since 1970.',
+      ['registry', 'source'],
+      ({ credentials }) =>
+        credentials.entries.flatMap(({ registry, source, expiresAt }) =>
+          expiresAt === null ? [] : [[{ registry, source }, Date.parse(expiresAt) / 1_000] as const],
+        ),
+    );
+    this.#gauge(
+      'credential_warnings',
+      'What an operator should know about credentials although nothing failed.',
+      ({ credentials }) => credentials.warnings.length,
+    );
+    this.#labelled(
       'target_current',
       'Whether a docker config file says what it should.',
       ['target'],

@@ -58,8 +58,8 @@ td:first-child { min-width: 15rem; }
 td:nth-child(n+2) { white-space: nowrap; }
 small { display: block; max-width: 60rem; opacity: .8; }
 progress { width: 8rem; vertical-align: middle; }
-.present, .current { color: var(--good); }
-.failed, .refused, .invalid, .skipped, .kept { color: var(--bad); font-weight: 600; }
+.present, .current, .written { color: var(--good); }
+.failed, .refused, .contested, .expired, .invalid, .skipped, .kept { color: var(--bad); font-weight: 600; }
 `;
 
 function imageRow({
@@ -82,9 +82,7 @@ function imageRow({
 
 function targetRow(target: Status['credentials']['targets'][number]): string {
   const { path, state, managed, foreign, writtenAt, kubeletSeesBy, problem } = target;
-  const times = [writtenAt, kubeletSeesBy].map(time =>
-    time ? `${time.slice(0, 19).replace('T', ' ')} UTC` : '',
-  );
+  const times = [writtenAt, kubeletSeesBy].map(formatTime);
   return row([escapeHtml(path), mark(state), String(managed), String(foreign), ...times], problem);
 }
 
@@ -92,8 +90,12 @@ function sourceRow({ name, state, entries, problems }: Status['credentials']['so
   return row([escapeHtml(name), mark(state), String(entries)], problems.join('; '));
 }
 
-function entryRow({ registry, source }: Status['credentials']['entries'][number]): string {
-  return `<tr><td>${escapeHtml(registry)}</td><td>${escapeHtml(source)}</td></tr>`;
+function entryRow({ registry, source, state, expiresAt }: Status['credentials']['entries'][number]): string {
+  return row([escapeHtml(registry), escapeHtml(source), mark(state), formatTime(expiresAt)], null);
+}
+
+function formatTime(time: string | null): string {
+  return time ? `${time.slice(0, 19).replace('T', ' ')} UTC` : '';
 }
 
 /** A row whose first cell also holds what there is to say about it. */

@@ -9,7 +9,10 @@ import type { Board } from './board.ts';
  * Why the node is not ready: empty when the state was read, every target is current and every required image is
  * present. Sentences for people; what they are about stands first.
  */
-export function findReasons({ config, credentials, images }: Board): readonly string[] {
+export function findReasons({ duty, config, credentials, images }: Board): readonly string[] {
+  if (duty.state === 'waiting') return [duty.reason];
+  if (duty.state === 'cleaned')
+    return ['the node was cleaned; start the agent anew if it is to work here again'];
   return [
     ...(config ? config.problems : ['the config was not read yet']),
     ...(credentials ? credentialReasons(credentials) : ['the secrets were not read yet']),
@@ -31,10 +34,19 @@ export function findNotes({ credentials, images }: Board): readonly string[] {
       problems.map(problem => `secret ${name}: ${problem}`),
     ),
     ...(credentials?.conflicts ?? []),
+    ...(credentials?.targets ?? []).flatMap(({ path, setAside }) =>
+      setAside.map(registry => describeSetAside(path, registry)),
+    ),
+    ...(credentials?.warnings ?? []).map(({ text }) => text),
     ...optional.map(describeImage),
     ...pinned.map(({ wanted }) => `image ${wanted.image} is not pinned: this version cannot pin images`),
     ...(images.diskProblem === null ? [] : [images.diskProblem]),
   ];
+}
+
+/** What is said of somebody else's entry that would void a file. */
+export function describeSetAside(path: string, registry: string): string {
+  return `somebody else's entry ${JSON.stringify(registry)} in ${path} is malformed and would make the kubelet drop the whole file, so it is kept aside; write it anew (docker login) if it is needed`;
 }
 
 function credentialReasons({ sources, targets, problems }: CredentialState): readonly string[] {

@@ -2,7 +2,7 @@ import type { ImageState } from '../images/image-state.ts';
 import type { Board } from './board.ts';
 import { findReasons } from './readiness.ts';
 
-/** How long `--once` waits for a runtime or for room on the disk, in milliseconds. */
+/** How long `--once` waits for another agent, a runtime or room on the disk, in milliseconds. */
 const patience = 30_000;
 
 /** How many attempts `--once` makes at an image whose failure may pass. */
@@ -14,7 +14,8 @@ const maxAttempts = 3;
  * for 30 seconds. `elapsed` is the time since the start in milliseconds.
  */
 export function isSettled(board: Board, elapsed: number): boolean {
-  const { config, credentials, images } = board;
+  const { duty, config, credentials, images } = board;
+  if (duty.state !== 'working') return duty.state === 'cleaned' || elapsed > patience;
   if (!config || !credentials) return false;
   if (images.runtime.state === 'none') return true;
   const waiting = images.images.filter(image => !isFinal(image));

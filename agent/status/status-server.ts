@@ -1,4 +1,5 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo, ListenOptions } from 'node:net';
 import { Failure, messageOf } from '../base/failure.ts';
 import type { Metrics } from './metrics.ts';
 import { renderPage } from './page.ts';
@@ -6,10 +7,12 @@ import type { Status } from './status.ts';
 
 /** What is served, and where. */
 export type StatusServerOptions = {
-  /** `HOST:PORT`; port 0 is any free one. */
+  /** `HOST:PORT` (port 0 is any free one), or the path of a unix socket. */
   readonly listen: string;
   readonly status: () => Status;
   readonly metrics: Metrics;
+  /** Answers `POST /clean` with what it returns, as JSON; without it everything can only be read. */
+  readonly clean?: () => Promise<unknown>;
 };
 
 /** A server that listens. */
@@ -36,7 +39,7 @@ export async function startStatusServer(options: StatusServerOptions): Promise<S
   server.maxRequestsPerSocket = 1;
   server.maxConnections = 200;
   server.setTimeout(5_000, socket => socket.destroy());
-  const { host, port } = splitAddress(options.listen);
+  const address = readAddress(options.listen);
   await new Promise<void>((resolve, reject) => {
     // Listened to for good: a later error, such as a lack of file descriptors, must not end the process.
     server.on('error', error => {
@@ -50,12 +53,10 @@ export async function startStatusServer(options: StatusServerOptions): Promise<S
         }),
       );
     });
-    server.listen({ host, port }, resolve);
+    server.listen(address, resolve);
   });
-  const address = server.address();
-  const actualPort = typeof address === 'object' && address ? address.port : port;
   return {
-    url: `http://${host.includes(':') ? `[${host}]` : host}:${actualPort}`,
+    url: urlOf(server.address()),
     close: () =>
       new Promise(resolve => {
         server.close(() => resolve());
@@ -69,10 +70,13 @@ async function answer(
   response: ServerResponse,
   options: StatusServerOptions,
 ): Promise<void> {
+  const path = URL.parse(request.url ?? '/', 'http://localhost')?.pathname;
+  if (request.method === 'POST' && path === '/clean' && options.clean)
+    return send(response, 200, 'application/json', `${JSON.stringify(await options.clean())}\n`);
   if (request.method !== 'GET' && request.method !== 'HEAD') {
     return send(response, 405, 'text/plain', 'this can only be read\n');
   }
-  switch (URL.parse(request.url ?? '/', 'http://localhost')?.pathname) {
+  switch (path) {
     case '/livez':
       return send(response, 200, 'text/plain', 'alive\n');
     case '/readyz':
@@ -108,7 +112,14 @@ function send(response: ServerResponse, status: number, type: string, body: stri
   response.end(body);
 }
 
-function splitAddress(listen: string): { host: string; port: number } {
+function readAddress(listen: string): ListenOptions {
+  if (listen.startsWith('/')) return { path: listen };
   const colon = listen.lastIndexOf(':');
   return { host: listen.slice(0, colon).replace(/^\[|\]$/g, ''), port: Number(listen.slice(colon + 1)) };
+}
+
+function urlOf(address: AddressInfo | string | null): string {
+  if (address === null || typeof address === 'string') return `unix://${address}`;
+  const { address: host, port } = address;
+  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }

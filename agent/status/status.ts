@@ -12,7 +12,7 @@ export type ImageStatus = Status['images'][number];
 
 /** Makes the status from what is known. It holds no secret: none of its fields is made from one. */
 export function toStatus(board: Board) {
-  const { version, node, config, credentials, images } = board;
+  const { version, node, duty, config, credentials, images } = board;
   const reasons = findReasons(board);
   return {
     version,
@@ -20,6 +20,7 @@ export function toStatus(board: Board) {
     ready: reasons.length === 0,
     reasons,
     notes: findNotes(board),
+    agent: duty.state,
     config: { problems: config?.problems ?? [] },
     credentials: toCredentialStatus(credentials),
     runtime: images.runtime,
@@ -41,12 +42,12 @@ function toCredentialStatus(credentials: CredentialState | undefined) {
       entries: entries.length,
       problems,
     })),
-    entries: (credentials?.entries ?? []).map(({ registry, source }) => ({
+    entries: (credentials?.entries ?? []).map(({ registry, source, expiresAt, state }) => ({
       registry,
       source,
-      expiresAt: null,
-      state: 'written' as const,
-      displaces: displaced.has(registry),
+      expiresAt: expiresAt?.toISOString() ?? null,
+      state,
+      displaces: state === 'written' && displaced.has(registry),
     })),
     targets: (credentials?.targets ?? []).map(target => ({
       path: target.path,
@@ -55,8 +56,11 @@ function toCredentialStatus(credentials: CredentialState | undefined) {
       foreign: target.foreign,
       writtenAt: target.writtenAt?.toISOString() ?? null,
       kubeletSeesBy: target.kubeletSeesBy?.toISOString() ?? null,
+      displaced: target.displaced,
+      setAside: target.setAside,
       problem: target.problem,
     })),
+    warnings: (credentials?.warnings ?? []).map(({ text }) => text),
   };
 }
 

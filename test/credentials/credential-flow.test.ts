@@ -11,6 +11,7 @@ import { dockerConfigJson } from '../sandbox/docker-config.ts';
 import { updateKubeletVolume } from '../sandbox/kubelet-volume.ts';
 import { temporaryDirectory } from '../sandbox/temporary.ts';
 import { waitUntil } from '../sandbox/wait-until.ts';
+import { webToken } from './tokens.ts';
 
 const limits = { timeout: 60_000 };
 const kubelet = '/var/lib/kubelet/config.json';
@@ -27,6 +28,8 @@ async function startNode(t: TestContext, lookEvery?: number) {
     secrets,
     file: (path: string) => join(hostRoot, path),
     targets: [kubelet, docker] as readonly string[],
+    resync: 60_000,
+    helpers: join(directory, 'helpers'),
     state: undefined as CredentialState | undefined,
     write: (password: string, name = 'team-a') =>
       updateKubeletVolume(join(secrets, name), {
@@ -47,6 +50,8 @@ type FlowNode = {
   readonly secrets: string;
   readonly hostRoot: string;
   readonly targets: readonly string[];
+  readonly resync: number;
+  readonly helpers: string;
   state: CredentialState | undefined;
 };
 
@@ -56,7 +61,8 @@ async function startFlow(t: TestContext, node: FlowNode, lookEvery = 10_000) {
     secrets: node.secrets,
     hostRoot: node.hostRoot,
     stateDirectory: join(node.hostRoot, 'var/lib/pullready'),
-    targets: () => node.targets,
+    helpers: node.helpers,
+    config: () => ({ targets: node.targets, helperRefresh: 60_000, resync: node.resync }),
     report: state => {
       node.state = state;
     },
@@ -156,17 +162,18 @@ test('keys and entries of others are kept, and drift is repaired', limits, async
 
 test('what is revoked is taken out, and a file that we made goes with its last entry', limits, async t => {
   const { node } = await startNode(t);
-  await mkdir(node.file('/root/.docker'), { recursive: true });
+  const missing = (path: string) =>
+    stat(node.file(path)).then(
+      () => false,
+      () => true,
+    );
   await updateKubeletVolume(join(node.secrets, 'team-a'), { '.dockerconfigjson': '{"auths": {}}' });
-  await until('the files to be gone', async () => (await readdir(node.file('/root/.docker'))).length === 0);
-  await assert.rejects(stat(node.file(kubelet)), { code: 'ENOENT' });
+  await until('the files to be gone', async () => (await missing(kubelet)) && (await missing(docker)));
+  assert.equal(await missing('/root'), true, 'and the directories that we made for them');
   await node.write('two');
   await until('the new password', async () => (await node.passwordIn(kubelet)) === 'two');
   await rm(join(node.secrets, 'team-a'), { recursive: true });
-  await until(
-    'the file to be gone',
-    async () => !(await readdir(node.file('/var/lib/kubelet'))).includes('config.json'),
-  );
+  await until('the file to be gone', () => missing(kubelet));
 });
 
 test(
@@ -235,7 +242,7 @@ test('a target that left the list is left as it was found', limits, async t => {
   const { node, flow } = await startNode(t);
   node.targets = [kubelet];
   flow.lookAgain();
-  await until('the file to be gone', async () => (await readdir(node.file('/root/.docker'))).length === 0);
+  await until('the file to be gone', async () => !(await readdir(node.hostRoot)).includes('root'));
   assert.equal(await node.passwordIn(kubelet), 'one');
 });
 
@@ -314,3 +321,157 @@ test('a directory that is a link out of the node is refused', limits, async t =>
   assert.match(node.targetState(docker)?.problem ?? '', /leads out of the node's root/);
   assert.deepEqual(await readdir(outside), []);
 });
+
+test('an entry whose token ends is taken out on time, and a new one is put in', limits, async t => {
+  const { node } = await startNode(t, 60_000);
+  const token = (seconds: number) => webToken({ exp: Math.floor(Date.now() / 1_000) + seconds }).reveal();
+  await node.write(token(3));
+  await until('the notice', () =>
+    /expires in/.test(node.state?.warnings.map(({ text }) => text).join() ?? ''),
+  );
+  assert.equal(node.state?.entries[0]?.state, 'written');
+  assert.ok((node.state?.entries[0]?.expiresAt?.getTime() ?? 0) > Date.now());
+  await until('the file to be gone', () => node.state?.entries[0]?.state === 'expired', 10_000);
+  await assert.rejects(stat(node.file(kubelet)), { code: 'ENOENT' });
+  assert.match(
+    node.state?.warnings.map(({ text }) => text).join() ?? '',
+    /expired at .* and was taken out; renew/,
+  );
+  assert.equal(node.state?.sources[0]?.state, 'current');
+  const next = token(3_600);
+  await node.write(next);
+  await until('the new one', async () => (await node.passwordIn(docker)) === next);
+});
+
+test("an identity token goes to docker's file alone", limits, async t => {
+  const { node } = await startNode(t);
+  const auths = { 'r.io': { auth: 'dTpw' }, 'token.io': { identitytoken: 'T' } };
+  await updateKubeletVolume(join(node.secrets, 'team-a'), { '.dockerconfigjson': JSON.stringify({ auths }) });
+  const keys = async (path: string) => Object.keys(JSON.parse(await readFile(node.file(path), 'utf8')).auths);
+  await until('the token', async () => (await keys(docker)).join() === 'r.io,token.io');
+  assert.deepEqual(await keys(kubelet), ['r.io']);
+});
+
+test('a target of the legacy format is written in it', limits, async t => {
+  const { node, flow } = await startNode(t);
+  node.targets = ['/root/.dockercfg'];
+  flow.lookAgain();
+  await until('the state', () => node.targetState('/root/.dockercfg')?.state === 'current');
+  assert.deepEqual(JSON.parse(await readFile(node.file('/root/.dockercfg'), 'utf8')), {
+    'r.io': { auth: Buffer.from('u:one').toString('base64') },
+  });
+  assert.ok(node.targetState('/root/.dockercfg')?.kubeletSeesBy);
+});
+
+test(
+  "the file of OpenShift's machine-config-operator is refused, and docker's is written",
+  limits,
+  async t => {
+    for (const sign of [
+      '/etc/machine-config-daemon',
+      '/var/lib/kubelet/pods/1-2/containers/machine-config-daemon',
+    ]) {
+      const { node, flow } = await startNode(t);
+      await node.write('two');
+      await until('the rotation', async () => (await node.passwordIn(kubelet)) === 'two');
+      await mkdir(node.file(sign), { recursive: true });
+      await node.write('three');
+      await until('the refusal', () => node.targetState(kubelet)?.state === 'refused');
+      assert.match(
+        node.targetState(kubelet)?.problem ?? '',
+        /OpenShift's machine-config-operator.*global pull secret/,
+      );
+      assert.equal(await node.passwordIn(kubelet), 'two');
+      await until('the other one', async () => (await node.passwordIn(docker)) === 'three');
+      // What was written before it was known can still be taken out.
+      node.targets = [docker];
+      flow.lookAgain();
+      await until('the file to be gone', () =>
+        stat(node.file(kubelet)).then(
+          () => false,
+          () => true,
+        ),
+      );
+      await flow.end();
+    }
+  },
+);
+
+test(
+  'who rewrites a file over and over is told as contested, left alone, and met again later',
+  limits,
+  async t => {
+    const { node, flow } = await startNode(t, 200);
+    node.resync = 3_000;
+    const theirs = '{"auths": {"b.io": {"auth": "eDp5"}}}';
+    let rounds = 0;
+    let isFighting = true;
+    const fight = (async () => {
+      while (isFighting) {
+        if ((await readFile(node.file(docker), 'utf8').catch(() => '')) !== theirs) {
+          rounds++;
+          await writeFile(node.file(docker), theirs);
+        }
+        await delay(5);
+      }
+    })();
+    cleanUp(t, () => {
+      isFighting = false;
+      return fight;
+    });
+    await until('the contest', () => node.targetState(docker)?.state === 'contested', 20_000);
+    const lost = rounds;
+    const { problem = '', managed } = node.targetState(docker) ?? {};
+    assert.match(
+      problem ?? '',
+      /is rewritten by somebody else over and over \(10 times so far\): their version is in it now/,
+    );
+    assert.equal(managed, 0);
+    const state = node.state;
+    await until('some looks', () => node.state !== state);
+    assert.equal(rounds, lost, 'it is left to them');
+    await node.write('two');
+    await until('the new password, tried once', () => rounds > lost);
+    assert.equal(await node.passwordIn(kubelet), 'two', 'the other file is not held up');
+
+    isFighting = false;
+    await fight;
+    flow.lookAgain();
+    await until(
+      'the next try',
+      async () => (await node.passwordIn(docker).catch(() => '')) === 'two',
+      10_000,
+    );
+    await until('the state', () => node.targetState(docker)?.state === 'current');
+  },
+);
+
+test(
+  'what a helper answers is an entry of the Secret, and one that hangs holds up nothing',
+  limits,
+  async t => {
+    const { node } = await startNode(t, 200);
+    await mkdir(node.helpers);
+    const program = (name: string, body: string) =>
+      writeFile(join(node.helpers, `docker-credential-${name}`), `#!/bin/sh\n${body}\n`, { mode: 0o755 });
+    await program('good', `echo '{"ServerURL": "h.io", "Username": "u", "Secret": "answered"}'`);
+    await program('hanging', 'sleep 60');
+    const document = { auths: { 'r.io': { auth: Buffer.from('u:two').toString('base64') } } };
+    const text = JSON.stringify({
+      ...document,
+      credHelpers: { 'h.io': 'good', 'slow.io': 'hanging', 'no.io': 'missing' },
+    });
+    await updateKubeletVolume(join(node.secrets, 'team-a'), { '.dockerconfigjson': text });
+    const auths = async () => JSON.parse(await readFile(node.file(kubelet), 'utf8')).auths;
+    await until('the answer', async () => (await auths())['h.io'] !== undefined);
+    assert.equal(Buffer.from((await auths())['h.io'].auth, 'base64').toString(), 'u:answered');
+    assert.equal(await node.passwordIn(docker), 'two');
+    await until('the problem', () =>
+      /docker-credential-missing/.test(node.state?.sources[0]?.problems.join() ?? ''),
+    );
+    await updateKubeletVolume(join(node.secrets, 'team-a'), {
+      '.dockerconfigjson': JSON.stringify(document),
+    });
+    await until('the revocation', async () => (await auths())['h.io'] === undefined);
+  },
+);

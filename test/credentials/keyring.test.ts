@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { readKeyring } from '../../agent/credentials/keyring.ts';
+import { readKeyring } from '../../agent/docker-config/keyring.ts';
 
 /** The user names that match, in order, for a docker config whose user names are its own keys. */
 function matches(keys: readonly string[], repository: string): readonly string[] {

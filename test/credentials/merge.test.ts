@@ -1,23 +1,34 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { SecretText } from '../../agent/base/secret-text.ts';
-import { parseDockerConfigText } from '../../agent/credentials/docker-config-text.ts';
-import type { Entry } from '../../agent/credentials/entry.ts';
-import { mergeDockerConfig } from '../../agent/credentials/merge.ts';
+import { type MergeResult, mergeDockerConfig } from '../../agent/credentials/merge.ts';
 import { nothingOwned, type OwnedTarget } from '../../agent/credentials/ownership.ts';
+import { planEntries } from '../../agent/credentials/target.ts';
+import { parseDockerConfigText } from '../../agent/docker-config/docker-config-text.ts';
+import { basicEntry } from './entries.ts';
 
 /** Digests need only tell equal values from others here. */
 const digest = (rawValue: string) => JSON.stringify(JSON.parse(rawValue));
 
-function entry(registry: string, password = 'ours'): Entry {
-  const auth = new SecretText(Buffer.from(`user:${password}`).toString('base64'));
-  return { registry, source: 'team-a', auth };
+type Owned = Pick<OwnedTarget, 'created' | 'entries' | 'aside'>;
+
+function entry(registry: string, password?: string) {
+  const [planned] = planEntries([basicEntry(registry, password)], '/config.json');
+  assert.ok(planned);
+  return planned;
 }
 
-function merge(text: string | undefined, entries: readonly Entry[], owned: OwnedTarget = nothingOwned) {
+function merge(
+  text: string | undefined,
+  entries: readonly ReturnType<typeof entry>[],
+  owned: Owned = nothingOwned,
+) {
   const existing = text === undefined ? undefined : { text, config: parseDockerConfigText(text) };
-  return mergeDockerConfig({ existing, entries, owned, digest });
+  return mergeDockerConfig({ existing, form: 'dockerconfigjson', entries, owned, digest });
+}
+
+function displaced({ aside, entries }: MergeResult): readonly string[] {
+  return [...aside.keys()].filter(registry => entries.has(registry));
 }
 
 function authsOf(text: string | undefined): Record<string, unknown> {
@@ -29,10 +40,10 @@ const ours = { auth: Buffer.from('user:ours').toString('base64') };
 test('a file that is not there is made, and removed when nothing is left in it', () => {
   const made = merge(undefined, [entry('a.io')]);
   assert.deepEqual(JSON.parse(made.text ?? ''), { auths: { 'a.io': ours } });
-  assert.equal(made.settled.created, true);
-  const emptied = merge(made.text, [], made.settled);
+  assert.equal(made.created, true);
+  const emptied = merge(made.text, [], made);
   assert.equal(emptied.text, undefined);
-  assert.deepEqual(emptied.settled, nothingOwned);
+  assert.deepEqual([emptied.created, emptied.entries.size, emptied.aside.size], [false, 0, 0]);
   assert.equal(merge(undefined, []).text, undefined);
 });
 
@@ -44,18 +55,18 @@ test("other people's entries and keys stay, and the file stays theirs", () => {
     auths: { 'b.io': { auth: 'eDp5' }, 'a.io': ours },
   });
   assert.deepEqual(merged.foreign, ['b.io']);
-  const revoked = merge(merged.text, [], merged.settled);
+  const revoked = merge(merged.text, [], merged);
   assert.deepEqual(JSON.parse(revoked.text ?? ''), { credsStore: 'x', auths: { 'b.io': { auth: 'eDp5' } } });
-  assert.deepEqual(revoked.settled, nothingOwned);
+  assert.deepEqual([revoked.created, revoked.entries.size, revoked.aside.size], [false, 0, 0]);
 });
 
 test('an entry that ours takes the place of is kept aside and put back', () => {
   const theirs = '{"auths": {"a.io": {"auth": "eDp5", "email": "x@y"}}}';
   const merged = merge(theirs, [entry('a.io')]);
   assert.deepEqual(authsOf(merged.text), { 'a.io': ours });
-  assert.deepEqual(merged.displaced, ['a.io']);
-  const rotated = merge(merged.text, [entry('a.io', 'new')], merged.settled);
-  const revoked = merge(rotated.text, [], rotated.settled);
+  assert.deepEqual(displaced(merged), ['a.io']);
+  const rotated = merge(merged.text, [entry('a.io', 'new')], merged);
+  const revoked = merge(rotated.text, [], rotated);
   assert.deepEqual(authsOf(revoked.text), { 'a.io': { auth: 'eDp5', email: 'x@y' } });
 });
 
@@ -63,26 +74,41 @@ test('an entry of theirs that says the same as ours is left to them when ours go
   const theirs = JSON.stringify({ auths: { 'a.io': ours } });
   const merged = merge(theirs, [entry('a.io')]);
   assert.equal(merged.text, theirs, 'nothing needs to be written');
-  const revoked = merge(merged.text, [], merged.settled);
+  const revoked = merge(merged.text, [], merged);
   assert.deepEqual(authsOf(revoked.text), { 'a.io': ours });
 });
 
 test('an entry of ours that somebody changed is theirs: kept aside while ours is wanted, left alone after', () => {
   const merged = merge(undefined, [entry('a.io')]);
   const changed = '{"auths": {"a.io": {"auth": "eDp5"}}}';
-  assert.deepEqual(authsOf(merge(changed, [], merged.settled).text), { 'a.io': { auth: 'eDp5' } });
-  const repaired = merge(changed, [entry('a.io')], merged.settled);
+  assert.deepEqual(authsOf(merge(changed, [], merged).text), { 'a.io': { auth: 'eDp5' } });
+  const repaired = merge(changed, [entry('a.io')], merged);
   assert.deepEqual(authsOf(repaired.text), { 'a.io': ours });
-  assert.deepEqual(authsOf(merge(repaired.text, [], repaired.settled).text), { 'a.io': { auth: 'eDp5' } });
+  assert.deepEqual(authsOf(merge(repaired.text, [], repaired).text), { 'a.io': { auth: 'eDp5' } });
 });
 
-test('until the change is settled, both the old and the new value are known as ours', () => {
-  const before = merge(undefined, [entry('a.io', 'old')]);
-  const { entering, text } = merge(before.text, [entry('a.io', 'new')], before.settled);
-  // Killed before the file was changed, and killed after it.
-  for (const found of [before.text, text]) {
-    assert.equal(merge(found, [], entering).text, undefined);
-    assert.deepEqual(merge(found, [entry('a.io', 'new')], entering).displaced, []);
+test("somebody else's entry that would void the file is kept aside while ours is there, and put back after", () => {
+  const theirs = '{"auths": {"bad.io": {"auth": "nocolon"}, "b.io": {"auth": "eDp5"}}}';
+  assert.equal(merge(theirs, []).text, theirs, 'it is not ours to mend');
+  const merged = merge(theirs, [entry('a.io')]);
+  assert.deepEqual(authsOf(merged.text), { 'b.io': { auth: 'eDp5' }, 'a.io': ours });
+  assert.deepEqual([[...merged.aside], displaced(merged)], [[['bad.io', '{"auth": "nocolon"}']], []]);
+  const again = merge(merged.text, [entry('a.io')], merged);
+  assert.equal(again.text, merged.text);
+  assert.deepEqual(authsOf(merge(again.text, [], again).text), JSON.parse(theirs).auths);
+});
+
+test('what was kept aside is not put back over what somebody has written there since', () => {
+  const merged = merge('{"auths": {"bad.io": 3}}', [entry('a.io')]);
+  const mended = JSON.stringify({ auths: { ...authsOf(merged.text), 'bad.io': { auth: 'eDp5' } } });
+  const again = merge(mended, [entry('a.io')], merged);
+  assert.deepEqual(authsOf(merge(again.text, [], again).text), { 'bad.io': { auth: 'eDp5' } });
+});
+
+test('what was kept aside is put back also if the file was lost or broken meanwhile', () => {
+  const merged = merge('{"auths": {"a.io": {"auth": "eDp5"}}}', [entry('a.io')]);
+  for (const found of [undefined, 'garbage', '{"auths": {}}']) {
+    assert.deepEqual(authsOf(merge(found, [], merged).text), { 'a.io': { auth: 'eDp5' } }, found);
   }
 });
 
@@ -96,7 +122,7 @@ test('a file that is no docker config is replaced, and only when there is someth
   assert.equal(merge('garbage', []).text, 'garbage');
   const merged = merge('garbage', [entry('a.io')]);
   assert.deepEqual(authsOf(merged.text), { 'a.io': ours });
-  assert.equal(merge(merged.text, [], merged.settled).text, undefined);
+  assert.equal(merge(merged.text, [], merged).text, undefined);
 });
 
 test('whatever the file held, it holds it again when all of ours is revoked, and merging twice changes nothing', () => {
@@ -111,12 +137,12 @@ test('whatever the file held, it holds it again when all of ours is revoked, and
   fc.assert(
     fc.property(file, indent, passwords, (auths, spaces, generations) => {
       const start = auths && JSON.stringify({ auths, x: { y: [1] } }, null, spaces);
-      let state: { text: string | undefined; owned: OwnedTarget } = { text: start, owned: nothingOwned };
+      let state: { text: string | undefined; owned: Owned } = { text: start, owned: nothingOwned };
       for (const [number, registries] of generations.entries()) {
         const entries = registries.map(name => entry(name, `p${number}`));
         const merged = merge(state.text, entries, state.owned);
-        assert.equal(merge(merged.text, entries, merged.settled).text, merged.text);
-        state = { text: merged.text, owned: merged.settled };
+        assert.equal(merge(merged.text, entries, merged).text, merged.text);
+        state = { text: merged.text, owned: merged };
       }
       const revoked = merge(state.text, [], state.owned);
       assert.deepEqual(parseDockerConfigText(revoked.text ?? ''), parseDockerConfigText(start ?? ''));

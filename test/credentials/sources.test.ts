@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { SecretContent } from '../../agent/credentials/secret-volume.ts';
 import { combineSources, nextSources, type Source } from '../../agent/credentials/sources.ts';
+import { revealed } from './entries.ts';
 
 function auth(password: string): string {
   return Buffer.from(`u:${password}`).toString('base64');
@@ -69,10 +70,7 @@ test('an entry that is still listed but unusable keeps its last good credential'
     a: document({ 'r.io': { auth: 'garbage!' }, 's.io': { auth: auth('2') }, 'new.io': {} }),
   });
   const [source] = mixed;
-  assert.deepEqual(source?.entries.map(entry => [entry.registry, entry.auth.reveal()]).toSorted(), [
-    ['r.io', auth('1')],
-    ['s.io', auth('2')],
-  ]);
+  assert.deepEqual(source?.entries.map(revealed).toSorted(), ['r.io u:1', 's.io u:2']);
   assert.equal(source?.problems.length, 2);
 });
 
@@ -82,7 +80,7 @@ test('sources merge in the order of their names; the later one wins, and the con
     a: document({ 'r.io': { auth: auth('a') }, 'same.io': { auth: auth('x') } }),
     c: document({ 'same.io': { auth: auth('x') } }),
   });
-  const { entries, conflicts } = combineSources(sources);
+  const { entries, conflicts } = combineSources(sources, new Date());
   assert.deepEqual(
     entries.map(({ registry, source }) => [registry, source]),
     [

@@ -15,6 +15,7 @@ import {
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { SecretText } from '../../agent/base/secret-text.ts';
+import { makeEntry } from '../../agent/credentials/entry.ts';
 import { Ownership } from '../../agent/credentials/ownership.ts';
 import { reconcileTarget } from '../../agent/credentials/target.ts';
 import { cleanUp } from '../sandbox/cleanup.ts';
@@ -22,7 +23,7 @@ import { temporaryDirectory } from '../sandbox/temporary.ts';
 
 const limits = { timeout: 10_000 };
 const path = '/root/.docker/config.json';
-const ours = { registry: 'a.io', source: 'team-a', auth: new SecretText('dTpw') };
+const ours = makeEntry({ registry: 'a.io', source: 'team-a', auth: new SecretText('dTpw') });
 
 async function emptyNode(t: TestContext) {
   const directory = await temporaryDirectory(t);
@@ -123,6 +124,8 @@ test('a change that somebody makes while we write is merged and not lost', limit
     ownership: {
       of: (target: string) => ownership.of(target),
       digest: (value: string) => ownership.digest(value),
+      digestBytes: (bytes: string | Uint8Array) => ownership.digestBytes(bytes),
+      copies: ownership.copies,
       // The record is written between the read and the rename: there somebody changes the file.
       async record(...record: Parameters<Ownership['record']>) {
         await ownership.record(...record);
@@ -141,19 +144,19 @@ test('a change that somebody makes while we write is merged and not lost', limit
   assert.equal(contested.state, 'failed');
   assert.match(
     contested.problem ?? '',
-    /updating \/root\/.docker\/config.json: somebody else keeps changing it/,
+    /\/root\/.docker\/config.json is not written: somebody else keeps changing it/,
   );
 });
 
-test("somebody else's entry that voids the file for the kubelet is told", limits, async t => {
+test('what still voids the file for the kubelet, and is no entry, is told', limits, async t => {
   const { file, place } = await emptyNode(t);
   await mkdir(join(file, '..'), { recursive: true });
-  await writeFile(file, '{"auths": {"b.io": {"auth": "nocolon"}}}');
+  await writeFile(file, '{"HttpHeaders": {"X": 3}, "auths": {"b.io": {"auth": "nocolon"}}}');
   const outcome = await reconcileTarget(place, [ours]);
-  assert.deepEqual([outcome.state, outcome.written], ['failed', true]);
+  assert.deepEqual([outcome.state, outcome.written, outcome.setAside], ['failed', true, ['b.io']]);
   assert.match(
     outcome.problem ?? '',
-    /dropped by the kubelet as a whole, because somebody else's entry "b.io" is malformed/,
+    /dropped by the kubelet as a whole: a header of its "HttpHeaders" is a number/,
   );
   assert.equal((await reconcileTarget(place, [])).state, 'current');
 });
@@ -177,10 +180,10 @@ test(
     await reconcileTarget(place, [ours]);
     await writeFile(join(file, '../.config.json.pullready-0123456789ab'), '{"auths": {"a.io": {"au');
     // The record as it is between the two steps: both values are known as ours.
-    const rotated = { ...ours, auth: new SecretText('dTpx') };
+    const rotated = makeEntry({ ...ours, auth: new SecretText('dTpx') });
     const owned = place.ownership.of(path);
     const digests = [ours, rotated].map(({ auth }) =>
-      place.ownership.digest(JSON.stringify({ auth: auth.reveal() })),
+      place.ownership.digest(JSON.stringify({ auth: auth?.reveal() })),
     );
     await place.ownership.record(path, {
       ...owned,

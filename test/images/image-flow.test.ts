@@ -4,7 +4,7 @@ import { type TestContext, test } from 'node:test';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { pino } from 'pino';
 import { type Config, parseConfig } from '../../agent/config.ts';
-import { readKeyring } from '../../agent/credentials/keyring.ts';
+import { readKeyring } from '../../agent/docker-config/keyring.ts';
 import { ImageFlow } from '../../agent/images/image-flow.ts';
 import type { ImageState } from '../../agent/images/image-state.ts';
 import { type SmallRuntimeAnswers, serveRuntime } from '../runtimes/small-runtime.ts';

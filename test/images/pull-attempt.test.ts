@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { getEventListeners } from 'node:events';
 import { test } from 'node:test';
-import { type Keyring, readKeyring } from '../../agent/credentials/keyring.ts';
+import { type Keyring, readKeyring } from '../../agent/docker-config/keyring.ts';
 import { parseImageReference } from '../../agent/images/image-reference.ts';
 import { attemptPull } from '../../agent/images/pull-attempt.ts';
 import { PullFailure, type PullFailureKind } from '../../agent/runtimes/pull-failure.ts';

@@ -47,9 +47,16 @@ async function forbidServices(): Promise<() => Promise<void>> {
     : () => Promise.resolve();
 }
 
+/** The systemd units that packages bring. */
+const units: Readonly<Record<string, readonly string[]>> = {
+  containerd: ['containerd.service'],
+  'docker-registry': ['docker-registry.service'],
+  'docker.io': ['docker.service', 'docker.socket'], // the socket starts the service
+};
+
 /** Packages enable their services for the next start of the machine. */
 async function disableServices(packages: readonly string[]): Promise<void> {
-  const services = packages.filter(name => ['containerd', 'docker-registry'].includes(name));
+  const services = packages.flatMap(name => units[name] ?? []);
   if (services.length === 0 || !(await succeeds('systemctl', ['--version'], 'ignore'))) return;
   // Also stops them, if somebody else's policy let them start. Fails, and need not do more, where systemd does not run.
   await succeeds('systemctl', ['disable', '--now', '--quiet', ...services], 'ignore');
@@ -62,7 +69,8 @@ async function updateLists(): Promise<void> {
 
 function install(packages: readonly string[]): Promise<boolean> {
   console.log(`Running apt-get install ${packages.join(' ')} (no service is started or enabled)`);
-  const calm = ['--yes', '--quiet=2', '--option=Dpkg::Use-Pty=0'];
+  // Who has containerd or docker from elsewhere keeps it: apt-get rather fails than removes what is in conflict.
+  const calm = ['--yes', '--no-remove', '--quiet=2', '--option=Dpkg::Use-Pty=0'];
   return succeeds('apt-get', ['install', ...calm, '--no-install-recommends', ...packages], 'inherit');
 }
 

@@ -22,11 +22,20 @@ export const sandboxRequirements: readonly Requirement[] = [
   { program: 'mount', debianPackage: 'mount', purpose: "the node's own directories in that namespace" },
 ];
 
-/** What the tests run: the sandbox, what renders the manifests, and what slows a write down. */
+/** What the tests run: the sandbox, what renders the manifests, what slows a write down, and what reads the result. */
 export const testRequirements: readonly Requirement[] = [
   ...sandboxRequirements,
   { program: 'kubectl', debianPackage: 'kubernetes-client', purpose: 'rendering the manifests' },
   { program: 'strace', debianPackage: 'strace', purpose: 'slow and failing system calls' },
+  { program: 'skopeo', debianPackage: 'skopeo', purpose: 'pulling with what was written' },
+  { program: 'docker', debianPackage: 'docker.io', purpose: 'pulling with what was written' },
+  { program: 'dockerd', debianPackage: 'docker.io', purpose: 'the engine that docker needs for it' },
+  {
+    program: 'docker-credential-ecr-login',
+    debianPackage: 'amazon-ecr-credential-helper',
+    purpose: 'a real credential helper',
+  },
+  { program: 'inotifywait', debianPackage: 'inotify-tools', purpose: 'the bare loop beside the agent' },
 ];
 
 /** The machine as far as it matters here; the tests describe other ones. */

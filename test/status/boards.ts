@@ -1,6 +1,7 @@
 import { defaultConfig } from '../../agent/config.ts';
-import type { CredentialState, TargetState } from '../../agent/credentials/credential-flow.ts';
+import type { CredentialState } from '../../agent/credentials/credential-flow.ts';
 import type { Source } from '../../agent/credentials/sources.ts';
+import type { TargetState } from '../../agent/credentials/targets.ts';
 import { type ImageState, newImageState } from '../../agent/images/image-state.ts';
 import { planImages } from '../../agent/images/wanted-images.ts';
 import type { Board } from '../../agent/status/board.ts';
@@ -12,6 +13,11 @@ export function imageState(image: string, change: Partial<ImageState> = {}, requ
   return { ...newImageState(wanted), ...change };
 }
 
+/** A mounted Secret as it stands, by what differs from one without entries that was read well. */
+export function source(change: Partial<Source> = {}): Source {
+  return { name: 'team-a', state: 'current', entries: [], helpers: [], leftOut: [], problems: [], ...change };
+}
+
 /** A target as it stands, by what differs from one that is current. */
 export function targetState(change: Partial<TargetState> = {}): TargetState {
   return {
@@ -20,6 +26,8 @@ export function targetState(change: Partial<TargetState> = {}): TargetState {
     managed: 1,
     foreign: 0,
     displaced: [],
+    setAside: [],
+    drifted: false,
     problem: null,
     written: false,
     text: undefined,
@@ -42,13 +50,17 @@ export function board(
   return {
     version: '1.2.3',
     node: 'node-1',
+    duty: { state: 'working' },
     config: { config: defaultConfig, problems: [] },
     credentials: {
-      sources: change.sources ?? [{ name: 'team-a', state: 'current', entries: [], problems: [] }],
+      sources: change.sources ?? [
+        { name: 'team-a', state: 'current', entries: [], helpers: [], leftOut: [], problems: [] },
+      ],
       targets: change.targets ?? [targetState()],
       entries: [],
       problems: [],
       conflicts: [],
+      warnings: [],
       keyring: { lookup: () => [] },
       ...change.credentials,
     },

@@ -2,15 +2,15 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { renderPage } from '../../agent/status/page.ts';
 import { toStatus } from '../../agent/status/status.ts';
-import { board, imageState, targetState } from './boards.ts';
+import { board, imageState, source, targetState } from './boards.ts';
 
 const page = (...change: Parameters<typeof board>) => renderPage(toStatus(board(...change)));
 
 test('what others wrote is text on the page, and never markup', () => {
   const nasty = `<script>alert("1")</script>&'`;
-  const secret = { name: nasty, state: 'invalid', problems: [nasty] } as const;
+  const secret = source({ name: nasty, state: 'invalid', problems: [nasty] });
   const shown = page({
-    sources: [{ ...secret, entries: [] }],
+    sources: [secret],
     targets: [targetState({ path: nasty, state: 'failed', problem: nasty })],
     credentials: { conflicts: [nasty] },
     images: {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { findNotes, findReasons } from '../../agent/status/readiness.ts';
-import { board, imageState, targetState } from './boards.ts';
+import { board, imageState, source, targetState } from './boards.ts';
 
 test('a node is ready when all was read, every target is current and every required image is there', () => {
   assert.deepEqual(findReasons(board()), []);
@@ -18,9 +18,9 @@ test('it is not ready before everything was looked at', () => {
 
 test('a broken Secret, a failed target and a missing image are reasons; each says what is wrong', () => {
   const sources = [
-    { name: 'team-a', state: 'kept', entries: [], problems: ['it is not JSON'] },
-    { name: 'team-b', state: 'invalid', entries: [], problems: ['it is a list'] },
-  ] as const;
+    source({ state: 'kept', problems: ['it is not JSON'] }),
+    source({ name: 'team-b', state: 'invalid', problems: ['it is a list'] }),
+  ];
   const targets = [
     targetState({ state: 'failed', problem: 'writing it: no' }),
     targetState({ state: 'refused', problem: 'it is a link' }),
@@ -46,10 +46,14 @@ test('a broken Secret, a failed target and a missing image are reasons; each say
 test('an image that is optional, a Secret that never was there and a bad entry are notes alone', () => {
   const state = board({
     sources: [
-      { name: 'team-a', state: 'current', entries: [], problems: ['the entry "x" is left out'] },
-      { name: 'team-b', state: 'absent', entries: [], problems: ['the Secret does not exist'] },
+      source({ problems: ['the entry "x" is left out'] }),
+      source({ name: 'team-b', state: 'absent', problems: ['the Secret does not exist'] }),
     ],
-    credentials: { conflicts: ['"r" is in the Secrets a and b'] },
+    targets: [targetState({ setAside: ['bad.io'] })],
+    credentials: {
+      conflicts: ['"r" is in the Secrets a and b'],
+      warnings: [{ about: 'x', text: 'the credential expires soon' }],
+    },
     images: { images: [imageState('a:1', {}, false)], diskProblem: 'measuring: no' },
   });
   assert.deepEqual(findReasons(state), []);
@@ -57,6 +61,8 @@ test('an image that is optional, a Secret that never was there and a bad entry a
     'secret team-b: the Secret does not exist',
     'secret team-a: the entry "x" is left out',
     '"r" is in the Secrets a and b',
+    'somebody else\'s entry "bad.io" in /var/lib/kubelet/config.json is malformed and would make the kubelet drop the whole file, so it is kept aside; write it anew (docker login) if it is needed',
+    'the credential expires soon',
     'image a:1 is waiting',
     'measuring: no',
   ]);
@@ -75,4 +81,13 @@ test('without a runtime a node with images is not ready, and one without images 
   assert.deepEqual(findReasons(waiting), ['no container runtime: no socket', 'image a:1 is waiting']);
   const none = board({ images: { runtime: { ...runtime, state: 'none' }, images: [imageState('a:1')] } });
   assert.deepEqual(findReasons(none), []);
+});
+
+test('an agent that is not the one that works on the node is not ready, whatever it knows', () => {
+  const waiting = board({
+    board: { duty: { state: 'waiting', reason: 'another agent works on this node' } },
+  });
+  assert.deepEqual(findReasons(waiting), ['another agent works on this node']);
+  const [cleaned = ''] = findReasons(board({ board: { duty: { state: 'cleaned' } } }));
+  assert.match(cleaned, /the node was cleaned; start the agent anew/);
 });

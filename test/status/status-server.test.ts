@@ -70,6 +70,8 @@ test('the fields of the status are those that were promised', limits, async t =>
       foreign: 0,
       writtenAt: '2026-01-02T03:04:05.000Z',
       kubeletSeesBy: '2026-01-02T03:09:05.000Z',
+      displaced: [],
+      setAside: [],
       problem: null,
     },
   ]);

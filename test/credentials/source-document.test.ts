@@ -1,14 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { type DocumentReading, readDocument } from '../../agent/credentials/docker-config.ts';
+import { type DocumentReading, readDocument } from '../../agent/credentials/source-document.ts';
+import { revealed } from './entries.ts';
 
 const secretText = 'hunter2-Passw0rd';
 const auth = Buffer.from(`user:${secretText}`).toString('base64');
 
 function entriesOf(reading: DocumentReading): Record<string, string> {
   assert.ok(reading.ok, reading.ok ? '' : reading.problem);
-  return Object.fromEntries(reading.entries.map(entry => [entry.registry, entry.auth.reveal()]));
+  return Object.fromEntries(reading.entries.map(entry => [entry.registry, entry.auth?.reveal() ?? '']));
 }
 
 test('both forms of a document say the same, in any case of the field names', () => {
@@ -33,29 +34,83 @@ test('a bad entry is left out and reported, and the others go on', () => {
   const reading = readDocument(JSON.stringify({ auths }), 'dockerconfigjson', 's');
   assert.deepEqual(entriesOf(reading), { good: auth });
   assert.ok(reading.ok);
-  assert.deepEqual(reading.leftOut, ['list', 'text', 'nothing', 'number', 'odd', 'colon']);
+  assert.deepEqual(reading.leftOut, ['list', 'text', 'number', 'odd', 'colon', 'nothing']);
   assert.deepEqual(reading.problems, [
     'the entry "list" is left out: it is a list and should be an object',
     'the entry "text" is left out: it is a string and should be an object',
-    'the entry "nothing" is left out: it has neither "auth" nor "username" and "password"',
     'the entry "number" is left out: its "auth" is a number and should be a string',
     'the entry "odd" is left out: its "auth" is not the base64 of user:password',
     'the entry "colon" is left out: its "username" contains a colon',
+    'the entry "nothing" is left out: it has neither "auth" nor "username" and "password"',
   ]);
 });
 
-test('helpers of a document are told to be ignored', () => {
+test('what is left to helpers is told: by credHelpers, and by credsStore for the registries without a credential', () => {
   const text = JSON.stringify({
-    auths: { 'a.io': { auth } },
-    credHelpers: { 'b.io': 'ecr-login' },
-    credsStore: 'x',
+    auths: { 'a.io': { auth }, 'b.io': {}, 'c.io': {} },
+    credHelpers: { 'a.io': 'first', 'c.io': 'second', 'd.io': 'second', 'e.io': 3, 'u:p@f.io': 'x' },
+    credsStore: 'store',
   });
   const reading = readDocument(text, 'dockerconfigjson', 's');
   assert.ok(reading.ok);
+  assert.deepEqual(
+    reading.helpers.map(({ registry, suffix }) => `${registry} ${suffix}`),
+    ['b.io store', 'c.io second', 'a.io first', 'd.io second'],
+  );
+  assert.deepEqual(reading.leftOut, []);
   assert.deepEqual(reading.problems, [
-    'its credHelpers is ignored: this version runs no credential helpers',
-    'its credsStore is ignored: this version runs no credential helpers',
+    'the helper of "e.io" is left out: it is a number and should be a string',
+    'the helper of "f.io" is left out: its name holds a user name or password',
   ]);
+});
+
+test('helpers that cannot be understood are told and harm nothing else', () => {
+  const problems = (document: object) => {
+    const reading = readDocument(
+      JSON.stringify({ auths: { 'a.io': { auth } }, ...document }),
+      'dockerconfigjson',
+      's',
+    );
+    assert.deepEqual(entriesOf(reading), { 'a.io': auth });
+    return reading.ok ? reading.problems : [];
+  };
+  assert.deepEqual(problems({ credsStore: 'x' }), [
+    'its credsStore serves no registry: name each of them in "auths" with {}',
+  ]);
+  assert.deepEqual(problems({ credsStore: [] }), [
+    'its credsStore is ignored: it is a list and should be a string',
+  ]);
+  assert.deepEqual(problems({ credHelpers: 'x' }), [
+    'its credHelpers is ignored: it is a string and should be an object',
+  ]);
+});
+
+test('an identity token is an entry, with a password beside it or alone', () => {
+  const auths = {
+    'a.io': { auth, identitytoken: 'T1' },
+    'b.io': { identitytoken: 'T2' },
+    'c.io': { identitytoken: 3 },
+  };
+  const reading = readDocument(JSON.stringify({ auths }), 'dockerconfigjson', 's');
+  assert.ok(reading.ok);
+  assert.deepEqual(reading.entries.map(revealed), [`a.io user:${secretText} T1`, 'b.io T2']);
+  assert.deepEqual(reading.leftOut, ['c.io']);
+});
+
+test('of an entry that is named twice the last one counts, and several lists add up', () => {
+  const text = `{"auths": {"a.io": {"auth": "x"}, "a.io": {"auth": "${auth}"}}, "AUTHS": {"b.io": {"auth": "${auth}"}}}`;
+  assert.deepEqual(entriesOf(readDocument(text, 'dockerconfigjson', 's')), { 'a.io': auth, 'b.io': auth });
+});
+
+test('a credential that is no text is left out: the kubelet could tell no runtime of it', () => {
+  const bytes = Buffer.from([0x75, 0x3a, 0xff]).toString('base64');
+  const reading = readDocument(
+    JSON.stringify({ auths: { 'a.io': { auth: bytes } } }),
+    'dockerconfigjson',
+    's',
+  );
+  assert.ok(reading.ok);
+  assert.deepEqual(reading.problems, ['the entry "a.io" is left out: its "auth" is not UTF-8 text']);
 });
 
 test('a document that is none is refused as a whole, with what it is', () => {

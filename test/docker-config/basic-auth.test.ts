@@ -1,7 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { canonicalBasicAuth, decodeBasicAuth, encodeBasicAuth } from '../../agent/credentials/basic-auth.ts';
+import {
+  canonicalBasicAuth,
+  decodeBasicAuth,
+  encodeBasicAuth,
+} from '../../agent/docker-config/basic-auth.ts';
 
 // https://github.com/kubernetes/kubernetes/blob/v1.36.2/pkg/credentialprovider/config_test.go
 test('what the kubelet decodes is taken, and what it refuses is not', () => {

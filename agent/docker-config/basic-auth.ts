@@ -1,5 +1,5 @@
 import { SecretText } from '../base/secret-text.ts';
-import type { Credential } from './entry.ts';
+import type { Credential } from './credential.ts';
 
 /**
  * Checks the `auth` field of a docker config entry as the kubelet does (standard base64, padded or not, line breaks

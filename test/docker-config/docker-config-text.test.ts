@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { formatDockerConfigText, parseDockerConfigText } from '../../agent/credentials/docker-config-text.ts';
+import {
+  formatDockerConfigText,
+  parseDockerConfigText,
+} from '../../agent/docker-config/docker-config-text.ts';
 
 test('values are kept as the bytes that stand in the file', () => {
   const text =

@@ -1,0 +1,106 @@
+import { canonicalBasicAuth, decodeBasicAuth } from './basic-auth.ts';
+import { checkField, entryFields } from './docker-cli-types.ts';
+import { type JsonNode, kindOf, membersOf, parseJsonStart, stringFields } from './json-text.ts';
+import { parseUrl } from './registry-key.ts';
+
+/** Where docker's CLI takes the credential of a registry host from. */
+export type DockerAnswer =
+  | { readonly kind: 'entry'; readonly registry: string }
+  /** It asks this credential helper and never looks at the entries, also if the helper knows nothing. */
+  | { readonly kind: 'helper'; readonly helper: string; readonly setting: 'credHelpers' | 'credsStore' }
+  /** It pulls without any credential. */
+  | { readonly kind: 'none' };
+
+/** What docker's CLI makes of a docker config. */
+export type DockerReading =
+  | { readonly valid: true; answer(host: string): DockerAnswer }
+  /** It warns that it cannot read the file, and goes on as if there were none. */
+  | { readonly valid: false; readonly problem: string };
+
+type Settings = {
+  readonly auths: Map<string, JsonNode>;
+  readonly credHelpers: Map<string, string>;
+  credsStore: string;
+};
+
+/** The key under which docker's CLI keeps what is for Docker Hub. */
+const dockerHubKey = 'https://index.docker.io/v1/';
+
+/**
+ * Reads a docker config as docker's CLI does: stricter with an entry than the kubelet (padded base64, a user name),
+ * without globs and paths, and with helpers before entries. What follows the document it does not read.
+ * https://github.com/docker/cli/blob/v28.5.2/cli/config/configfile/file.go
+ */
+export function readAsDocker(text: string): DockerReading {
+  const settings: Settings = { auths: new Map(), credHelpers: new Map(), credsStore: '' };
+  const root = parseJsonStart(text);
+  if (/[^ \t\r\n]/.test(text)) {
+    if (root?.type !== 'object' && root?.type !== 'null') return invalid('it is no JSON object');
+    for (const [key, value] of membersOf(root)) {
+      const { name, problem } = checkField(key, value);
+      if (problem) return invalid(problem);
+      take(name, value, settings);
+    }
+  }
+  // Only now, as docker's CLI does it: an entry that a later one has replaced may hold any "auth".
+  for (const [registry, value] of settings.auths) {
+    const problem = dockerProblem(value);
+    if (problem) return invalid(`its entry ${JSON.stringify(registry)} is malformed for docker: ${problem}`);
+  }
+  return { valid: true, answer: host => answerFor(host, settings) };
+}
+
+function answerFor(host: string, { auths, credHelpers, credsStore }: Settings): DockerAnswer {
+  const key = ['docker.io', 'index.docker.io'].includes(host) ? dockerHubKey : host;
+  const named = credHelpers.get(key);
+  const helper = named ?? credsStore;
+  // A helper that is named and empty turns the general one off.
+  if (helper) return { kind: 'helper', helper, setting: named ? 'credHelpers' : 'credsStore' };
+  if (auths.has(key)) return { kind: 'entry', registry: key };
+  const registry = [...auths.keys()].find(candidate => hostOfKey(candidate) === key);
+  return registry === undefined ? { kind: 'none' } : { kind: 'entry', registry };
+}
+
+/**
+ * The host for which docker's CLI uses a key that it does not find to the letter: its path does not count.
+ * https://github.com/docker/cli/blob/v28.5.2/cli/config/credentials/file_store.go (ConvertToHostname)
+ */
+export function hostOfKey(registry: string): string {
+  const [, rest] = /^[A-Za-z][A-Za-z0-9+.-]*:\/\/(.*)$/s.exec(registry) ?? [];
+  const [, name = '', port = ''] = /^(.*?)(?::(\d*))?$/s.exec(parseUrl(rest ?? '')?.host ?? '') ?? [];
+  const bare = name.replace(/^\[(.*)\]$/s, '$1');
+  if (bare === '') return registry.split('/', 1)[0] ?? '';
+  if (port === '') return bare;
+  return bare.includes(':') ? `[${bare}]:${port}` : `${bare}:${port}`;
+}
+
+/** What is wrong with an entry that makes docker's CLI drop the whole file; undefined if nothing is. */
+export function dockerProblem(value: JsonNode): string | undefined {
+  if (value.type === 'null') return undefined;
+  if (value.type !== 'object') return `it is ${kindOf(value)} and should be an object`;
+  const fields = stringFields(value, entryFields);
+  if ('problem' in fields) return fields.problem;
+  if (fields.auth === '') return undefined;
+  const auth = canonicalBasicAuth(fields.auth);
+  const padded = fields.auth.replace(/[\r\n]/g, '').length % 4 === 0;
+  if (!auth || !padded) return 'its "auth" is not the padded base64 of user:password';
+  return decodeBasicAuth(auth).username === '' ? 'its "auth" has no user name' : undefined;
+}
+
+function take(name: string | undefined, value: JsonNode, settings: Settings): void {
+  const { auths, credHelpers } = settings;
+  if (name === 'credsStore' && value.type === 'string') settings.credsStore = String(value.value);
+  if (name === 'auths') {
+    // Go sets a map that is null to nothing; several that are not add up.
+    if (value.type === 'null') auths.clear();
+    for (const [registry, entry] of membersOf(value)) auths.set(registry, entry);
+  }
+  if (name === 'credHelpers') {
+    if (value.type === 'null') credHelpers.clear();
+    for (const [host, helper] of membersOf(value)) credHelpers.set(host, String(helper.value ?? ''));
+  }
+}
+
+function invalid(problem: string): DockerReading {
+  return { valid: false, problem };
+}
