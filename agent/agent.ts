@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { aborted, wait } from './base/bell.ts';
 import { messageOf } from './base/failure.ts';
 import type { Logger } from './base/log.ts';
+import { type CleanedNode, cleanNode } from './clean-node.ts';
 import { controlSocketPath, type NodeLock, waitForNodeLock } from './control/node-lock.ts';
 import { checkStateDirectory } from './control/state-directory.ts';
-import { type CleanedTarget, cleanTargets } from './credentials/clean-targets.ts';
 import { NodeWork } from './node-work.ts';
 import type { Settings } from './settings.ts';
 import type { Board, Duty } from './status/board.ts';
@@ -104,7 +104,7 @@ class Agent {
     const cleaning = new AbortController();
     const working = this.#work.run(AbortSignal.any([signal, cleaning.signal]));
     this.#duty = { state: 'working' };
-    let cleaned: Promise<readonly CleanedTarget[]> | undefined;
+    let cleaned: Promise<CleanedNode> | undefined;
     const clean = () => {
       cleaning.abort();
       // One after the other: both would write the same files.
@@ -122,15 +122,16 @@ class Agent {
     }
   }
 
-  async #clean(): Promise<readonly CleanedTarget[]> {
+  async #clean(): Promise<CleanedNode> {
     const { settings, log } = this.#options;
     this.#duty = { state: 'cleaned' };
-    const targets = await cleanTargets(settings['host-root'], this.#stateDirectory);
-    for (const { path: target, ok, problem } of targets) {
+    const cleaned = await cleanNode(settings);
+    for (const { path: target, ok, problem } of cleaned.targets) {
       if (ok && problem === null) log.info({ target }, 'cleaned');
       else log.warn({ target }, `${ok ? 'cleaned' : 'not clean'}: ${problem}`);
     }
-    return targets;
+    if (cleaned.pins.problem) log.warn(`images may still be pinned: ${cleaned.pins.problem}`);
+    return cleaned;
   }
 
   #serve(listen: string, clean?: () => Promise<unknown>): Promise<StatusServer> {

@@ -41,6 +41,12 @@ const nodePath = z
   // A slip of the pen (config.yaml) must not cost the node another file.
   .regex(/\.json$|\.dockercfg[^/]*$/, 'expected a docker config file such as /root/.docker/config.json');
 
+/** A share of a whole, from 0 to 1. */
+const share = z
+  .string({ error: 'expected a share such as 40%' })
+  .regex(/^(?:100|\d{1,2}(?:\.\d+)?)%$/, 'expected a share such as 40%')
+  .transform(text => Number(text.slice(0, -1)) / 100);
+
 const keepFree = z
   .union([z.string(), z.int()], { error: 'expected a share such as 20% or a size such as 50Gi' })
   .transform((value, context): KeepFree => {
@@ -102,6 +108,7 @@ const configSchema = z.strictObject(
           retry: section(retry),
           resync: duration(1_000).prefault('10m'),
           startJitter: duration(0).prefault('0s'),
+          maxIoPressure: share.prefault('100%'),
         },
         expectedMapping,
       ),

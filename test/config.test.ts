@@ -22,6 +22,7 @@ pulls:
   retry: { initial: 2s, max: 1m }
   resync: 5m
   startJitter: 30s
+  maxIoPressure: 40.5%
 disk:
   keepFree: 50Gi
 `;
@@ -57,6 +58,7 @@ test('every key is read', () => {
       retry: { initial: 2_000, max: 60_000 },
       resync: 300_000,
       startJitter: 30_000,
+      maxIoPressure: 0.405,
     },
     disk: { keepFree: { bytes: 50 * 2 ** 30 } },
   });
@@ -74,6 +76,7 @@ test('what is absent, empty or commented out has its default', () => {
     retry: { initial: 1_000, max: 300_000 },
     resync: 600_000,
     startJitter: 0,
+    maxIoPressure: 1,
   });
   assert.deepEqual(defaultConfig.disk, { keepFree: { share: 0.2 } });
 });

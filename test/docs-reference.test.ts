@@ -30,6 +30,7 @@ const defaults: Readonly<Record<string, string>> = {
   'pulls.retry.max': '5m',
   'pulls.resync': '10m',
   'pulls.startJitter': '0s',
+  'pulls.maxIoPressure': '100%',
   'disk.keepFree': '20%',
 };
 

@@ -9,7 +9,7 @@ const agent = fileURLToPath(new URL('../agent', import.meta.url));
 /** What each room imports of the others, from the edge of the process inwards: only rooms that stand below it. */
 const imports: Readonly<Record<string, readonly string[]>> = {
   main: ['commands', 'settings', 'version', 'base'],
-  commands: ['agent', 'status', 'control', 'credentials', 'config', 'settings', 'base'],
+  commands: ['agent', 'status', 'control', 'config', 'settings', 'base'],
   // The agent, and the work that it does when it is its turn.
   agent: ['status', 'control', 'images', 'credentials', 'config', 'settings', 'version', 'base'],
   status: ['images', 'credentials', 'config', 'base'],
@@ -135,5 +135,5 @@ function roomOf(file: string): string {
   return first
     .replace(/\.ts$/, '')
     .replace(/^config-file$/, 'config')
-    .replace(/^node-work$/, 'agent');
+    .replace(/^(?:node-work|clean-node)$/, 'agent');
 }

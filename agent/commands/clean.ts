@@ -1,9 +1,9 @@
 import { rm, rmdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Failure } from '../base/failure.ts';
+import { type CleanedNode, cleanNode } from '../clean-node.ts';
 import { askAgent } from '../control/control-client.ts';
 import { controlSocketPath, lockPath, tryNodeLock } from '../control/node-lock.ts';
-import { type CleanedTarget, cleanTargets } from '../credentials/clean-targets.ts';
 import type { Settings } from '../settings.ts';
 
 /** How long the running agent may take, in milliseconds. */
@@ -14,24 +14,19 @@ const patience = 30_000;
  * started anew; without one it is done here. Returns the exit status: 1 if anything of ours is left.
  */
 export async function clean(settings: Settings): Promise<number> {
-  const hostRoot = settings['host-root'];
-  const stateDirectory = join(hostRoot, settings['state-dir']);
-  const cleaned = await cleanNode(hostRoot, stateDirectory);
-  for (const { path, ok, problem } of cleaned) {
-    const result = ok ? 'is without entries of pullready' : 'is not clean';
-    process.stdout.write(`${path} ${result}${problem ? `: ${problem}` : ''}\n`);
-  }
-  if (cleaned.length === 0) process.stdout.write('There is nothing of pullready on this node.\n');
-  return cleaned.every(({ ok }) => ok) ? 0 : 1;
+  const stateDirectory = join(settings['host-root'], settings['state-dir']);
+  // Without a state directory no agent ever was here, and none is made for asking.
+  const cleaned = (await exists(stateDirectory)) ? await cleanHere(settings, stateDirectory) : undefined;
+  process.stdout.write(describe(cleaned));
+  const isClean = cleaned === undefined || (cleaned.targets.every(({ ok }) => ok) && !cleaned.pins.problem);
+  return isClean ? 0 : 1;
 }
 
-async function cleanNode(hostRoot: string, stateDirectory: string): Promise<readonly CleanedTarget[]> {
-  // Without a state directory no agent ever was here, and none is made for asking.
-  if (!(await exists(stateDirectory))) return [];
+async function cleanHere(settings: Settings, stateDirectory: string): Promise<CleanedNode> {
   const lock = await tryNodeLock(stateDirectory);
   if (!lock) return await askRunningAgent(stateDirectory);
   try {
-    const cleaned = await cleanTargets(hostRoot, stateDirectory);
+    const cleaned = await cleanNode(settings);
     // Also what the agent made for itself, as far as nothing is kept in it. Whoever waits for the lock sees that the
     // file is another one.
     await rm(lockPath(stateDirectory), { force: true });
@@ -42,7 +37,7 @@ async function cleanNode(hostRoot: string, stateDirectory: string): Promise<read
   }
 }
 
-async function askRunningAgent(stateDirectory: string): Promise<readonly CleanedTarget[]> {
+async function askRunningAgent(stateDirectory: string): Promise<CleanedNode> {
   const socket = controlSocketPath(stateDirectory);
   const { status, body } = await askAgent(socket, { method: 'POST', path: '/clean', timeoutMs: patience });
   if (status === 200) return JSON.parse(body);
@@ -51,6 +46,18 @@ async function askRunningAgent(stateDirectory: string): Promise<readonly Cleaned
     problem: `it answered ${status}: ${body.trim()}`,
     advice: 'end it (delete its pod) and run clean again',
   });
+}
+
+function describe(cleaned: CleanedNode | undefined): string {
+  const { targets, pins } = cleaned ?? { targets: [], pins: { unpinned: 0, problem: null } };
+  const lines = targets.map(({ path, ok, problem }) => {
+    const result = ok ? 'is without entries of pullready' : 'is not clean';
+    return `${path} ${result}${problem ? `: ${problem}` : ''}`;
+  });
+  if (pins.unpinned > 0) lines.push(`${pins.unpinned} images are no longer pinned`);
+  if (pins.problem) lines.push(`images may still be pinned: ${pins.problem}`);
+  if (lines.length === 0) lines.push('There is nothing of pullready on this node.');
+  return `${lines.join('\n')}\n`;
 }
 
 async function exists(path: string): Promise<boolean> {

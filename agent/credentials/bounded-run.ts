@@ -57,7 +57,7 @@ function start(file: string, args: readonly string[], bounds: Bounds) {
     killSignal: 'SIGKILL',
     // Execa's errors quote the output. Here they are results, which do not leave this file.
     reject: false,
-    // Else NODE_DEBUG=execa would print the output.
+    // Else NODE_DEBUG=execa has it write into the agent's log what it runs, and in other encodings what that prints.
     verbose: 'none',
   });
 }
@@ -67,17 +67,10 @@ type Program = ReturnType<typeof start>;
 /** How long the output is read on after the program has exited, in milliseconds, if somebody holds it open. */
 const outputGraceMs = 500;
 
-function killGroupAtEnd(program: Program): void {
-  const { nodeChildProcess: child, stdout } = program;
-  // A kill that fails is an error event, and one that nobody hears would end the agent; execa hears only the first.
-  child.on('error', () => undefined);
-  child.once('exit', () => {
-    program.kill();
+function killGroupAtEnd({ nodeChildProcess, stdout, kill }: Program): void {
+  nodeChildProcess.once('exit', () => {
+    kill();
     setTimeout(() => stdout.destroy(), outputGraceMs).unref();
-  });
-  // Closed but not at its end: the limit is reached. Execa reads no more then, but lets the program go on.
-  stdout.once('close', () => {
-    if (!stdout.readableEnded && child.exitCode === null && child.signalCode === null) program.kill();
   });
 }
 

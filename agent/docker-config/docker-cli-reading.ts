@@ -4,7 +4,7 @@ import { type JsonNode, kindOf, membersOf, parseJsonStart, stringFields } from '
 import { parseUrl } from './registry-key.ts';
 
 /** Where docker's CLI takes the credential of a registry host from. */
-export type DockerAnswer =
+type DockerAnswer =
   | { readonly kind: 'entry'; readonly registry: string }
   /** It asks this credential helper and never looks at the entries, also if the helper knows nothing. */
   | { readonly kind: 'helper'; readonly helper: string; readonly setting: 'credHelpers' | 'credsStore' }
@@ -47,17 +47,24 @@ export function readAsDocker(text: string): DockerReading {
     const problem = dockerProblem(value);
     if (problem) return invalid(`its entry ${JSON.stringify(registry)} is malformed for docker: ${problem}`);
   }
-  return { valid: true, answer: host => answerFor(host, settings) };
+  // The first of a host; docker's CLI takes any, in the random order of Go's maps.
+  const keys = [...settings.auths.keys()].toReversed();
+  const byHost = new Map(keys.map(registry => [hostOfKey(registry), registry]));
+  return { valid: true, answer: host => answerFor(host, settings, byHost) };
 }
 
-function answerFor(host: string, { auths, credHelpers, credsStore }: Settings): DockerAnswer {
+function answerFor(
+  host: string,
+  { auths, credHelpers, credsStore }: Settings,
+  byHost: ReadonlyMap<string, string>,
+): DockerAnswer {
   const key = ['docker.io', 'index.docker.io'].includes(host) ? dockerHubKey : host;
   const named = credHelpers.get(key);
   const helper = named ?? credsStore;
   // A helper that is named and empty turns the general one off.
   if (helper) return { kind: 'helper', helper, setting: named ? 'credHelpers' : 'credsStore' };
   if (auths.has(key)) return { kind: 'entry', registry: key };
-  const registry = [...auths.keys()].find(candidate => hostOfKey(candidate) === key);
+  const registry = byHost.get(key);
   return registry === undefined ? { kind: 'none' } : { kind: 'entry', registry };
 }
 
@@ -75,7 +82,7 @@ export function hostOfKey(registry: string): string {
 }
 
 /** What is wrong with an entry that makes docker's CLI drop the whole file; undefined if nothing is. */
-export function dockerProblem(value: JsonNode): string | undefined {
+function dockerProblem(value: JsonNode): string | undefined {
   if (value.type === 'null') return undefined;
   if (value.type !== 'object') return `it is ${kindOf(value)} and should be an object`;
   const fields = stringFields(value, entryFields);

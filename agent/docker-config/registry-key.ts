@@ -55,13 +55,13 @@ export function parseUrl(text: string): { readonly host: string; readonly path: 
 }
 
 function isUserInfo(user: string): boolean {
-  return /^[A-Za-z0-9\-._:~!$&'()*+,;=%@]*$/.test(user) && isEscaped(user);
+  return !/[^A-Za-z0-9\-._~!$&'()*+,;=:%@]/.test(user) && isEscaped(user);
 }
 
 /** Percent signs may stand for what is not ASCII, and for themselves. */
 function isHost(host: string): boolean {
-  const letters = /^(?:[A-Za-z0-9\-._~!$&'()*+,;=:[\]<>"\u0080-\uffff]|%25|%[89A-Fa-f][0-9A-Fa-f])+$/;
-  if (!letters.test(host)) return false;
+  if (host === '' || /[^A-Za-z0-9\-._~!$&'()*+,;=:[\]<>"%\u0080-\uffff]/.test(host)) return false;
+  if (/%(?!25|[89A-Fa-f][0-9A-Fa-f])/.test(host)) return false;
   const port = host.startsWith('[') ? /^\[.*\](.*)$/.exec(host)?.[1] : /(?::[^:]*)?$/.exec(host)?.[0];
   return port !== undefined && /^(?::\d*)?$/.test(port);
 }
@@ -78,10 +78,12 @@ function decodePercent(text: string): string {
 type Letters = (letter: string) => boolean;
 
 /**
- * Go's path/filepath.Match for one label: `*`, `?` and `[a-z]`. On a mismatch it goes back to the last star only, so
- * that no pattern can make it slow. A malformed pattern matches nothing.
+ * Go's path/filepath.Match for one label, as far as the host of a URL can spell a pattern: `*` and `[a-z]`, for a
+ * question mark begins the query, and `^` and the backslash are refused. On a mismatch it goes back to the last star
+ * only, so that no pattern can make it slow. A malformed pattern matches nothing.
  */
 function matchesPattern(pattern: string, label: string): boolean {
+  if (!/[*[]/.test(pattern)) return pattern === label;
   const parts = parsePattern(pattern);
   if (parts === undefined) return false;
   let at = 0;
@@ -108,7 +110,6 @@ function parsePattern(pattern: string): readonly (Letters | '*')[] | undefined {
   const parts: (Letters | '*')[] = [];
   for (const [text, list] of pattern.matchAll(/\[([^\]]+)\]|./gs)) {
     if (text === '*') parts.push('*');
-    else if (text === '?') parts.push(() => true);
     else if (list !== undefined) {
       const letters = parseList(list);
       if (letters === undefined) return undefined;
@@ -119,13 +120,9 @@ function parsePattern(pattern: string): readonly (Letters | '*')[] | undefined {
   return parts;
 }
 
-/** The inside of `[...]`: letters and ranges, `^` before them for all others. */
+/** The inside of `[...]`: letters and ranges of letters. */
 function parseList(list: string): Letters | undefined {
-  const isNegated = list.startsWith('^');
-  const ranges = isNegated ? list.slice(1) : list;
-  if (!/^(?:[^-](?:-[^-])?)+$/s.test(ranges)) return undefined;
-  const pairs = [...ranges.matchAll(/(.)(?:-(.))?/gs)].map(
-    ([, low = '', high = low]) => [low, high] as const,
-  );
-  return letter => pairs.some(([low, high]) => low <= letter && letter <= high) !== isNegated;
+  if (list.replace(/[^-](?:-[^-])?/gs, '') !== '') return undefined;
+  const ranges = [...list.matchAll(/(.)(?:-(.))?/gs)].map(([, low = '', high = low]) => [low, high] as const);
+  return letter => ranges.some(([low, high]) => low <= letter && letter <= high);
 }

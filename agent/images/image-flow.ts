@@ -1,4 +1,4 @@
-import { Bell } from '../base/bell.ts';
+import { Bell, wait } from '../base/bell.ts';
 import { Failure, messageOf } from '../base/failure.ts';
 import type { Logger } from '../base/log.ts';
 import { type Config, defaultConfig } from '../config.ts';
@@ -9,6 +9,9 @@ import type { Runtime } from '../runtimes/runtime.ts';
 import { DiskGuard } from './disk-guard.ts';
 import type { ImageState } from './image-state.ts';
 import type { ImagesState, RuntimeState } from './images-state.ts';
+import { IoGuard } from './io-guard.ts';
+import type { measureIoPressure } from './io-pressure.ts';
+import { PinKeeper } from './pin-keeper.ts';
 import { attemptPull } from './pull-attempt.ts';
 import { PullMeter } from './pull-meter.ts';
 import { PullQueue } from './pull-queue.ts';
@@ -24,17 +27,24 @@ export type ImageFlowOptions = {
   /** Called with every image that changed. */
   readonly onImage: (image: ImageState) => void;
   readonly log: Logger;
+  /** How the I/O pressure of the node is measured, if not by the kernel's word. */
+  readonly measureIoPressure?: typeof measureIoPressure;
 };
 
 /** While nothing answers, a runtime is looked for this often; to find a socket missing costs next to nothing. */
 const reconnectMilliseconds = 1_000;
+
+/** How long is waited after a deletion for others, in milliseconds. */
+const deletionMilliseconds = 500;
 
 /** The flow from the image list to images on the node: looks once, pulls what is missing, and waits for news. */
 export class ImageFlow {
   readonly #options: ImageFlowOptions;
   readonly #queue: PullQueue;
   readonly #disk: DiskGuard;
+  readonly #io: IoGuard;
   readonly #meter: PullMeter;
+  readonly #pins = new PinKeeper();
   readonly #news = new Bell();
   #config = defaultConfig;
   /** undefined until the secrets were read: to pull without them would only fail. */
@@ -56,6 +66,11 @@ export class ImageFlow {
       this.#meter.wake();
     };
     this.#disk = new DiskGuard(options.hostRoot, onLow, () => this.#news.ring());
+    const onHigh = () => {
+      this.#queue.close();
+      this.#meter.wake();
+    };
+    this.#io = new IoGuard(onHigh, () => this.#news.ring(), options.measureIoPressure);
     this.#queue = new PullQueue({
       pull: (image, signal) => this.#pull(image, signal),
       limits: () => this.#config.pulls,
@@ -67,6 +82,7 @@ export class ImageFlow {
     this.#meter = new PullMeter({
       queue: this.#queue,
       disk: this.#disk,
+      io: this.#io,
       config: () => this.#config,
       log: options.log,
     });
@@ -79,6 +95,10 @@ export class ImageFlow {
       unusable: this.#list.unusable,
       disk: this.#disk.space,
       diskProblem: this.#disk.problem,
+      ioPressure: this.#io.high,
+      pinned: this.#pins.pinned,
+      pinProblem: this.#pins.problem,
+      pinsUntold: this.#pins.isUntold,
     };
   }
 
@@ -125,9 +145,15 @@ export class ImageFlow {
     try {
       this.#disk.directory = await runtime.imageDirectory(connected);
       this.#runtime = runtime;
-      this.#runtimeState = { state: 'connected', name, version, endpoint, problem: null };
+      const capabilities = capabilitiesOf(runtime);
+      this.#runtimeState = { state: 'connected', name, version, endpoint, problem: null, capabilities };
+      this.#pins.forget();
       this.#options.log.info({ runtime: name, version, endpoint }, 'connected to the container runtime');
-      parts = [this.#meter.run(runtime, connected), this.#lookAround(runtime, connected)];
+      parts = [
+        this.#meter.run(runtime, connected),
+        this.#lookAround(runtime, connected),
+        this.#followDeletions(runtime, connected),
+      ];
       await Promise.all(parts);
       if (!signal.aborted)
         throw new Failure({ tried: `working with ${endpoint}`, problem: 'the connection was lost' });
@@ -152,12 +178,32 @@ export class ImageFlow {
         this.#resyncJitter = 0.9 + 0.2 * Math.random();
       }
       const asOf = Date.now();
-      this.#queue.setPresent(await runtime.listImages(signal), asOf);
+      const present = await runtime.listImages(signal);
+      this.#queue.setPresent(present, asOf);
+      await this.#pins.keep(runtime.pins, this.#list.wanted, present, signal);
       await this.#disk.look(this.#config.disk.keepFree);
       const startsIn = (this.#startAt ?? Number.POSITIVE_INFINITY) - Date.now();
-      if (startsIn <= 0 && this.#keyring && !this.#disk.isLow) this.#queue.open();
+      await this.#io.look(this.#config.pulls.maxIoPressure);
+      if (startsIn <= 0 && this.#keyring && !this.#disk.isLow && !this.#io.high) this.#queue.open();
       await this.#news.heard(Math.min(this.#resyncIn(), startsIn > 0 ? startsIn : Infinity), signal);
     }
+  }
+
+  /** Has an image that somebody deletes be found missing at once. Many at a time, as the kubelet does it, are one look. */
+  async #followDeletions(runtime: Runtime, signal: AbortSignal): Promise<void> {
+    let isDue = false;
+    const onDelete = () => {
+      if (isDue) return;
+      isDue = true;
+      void wait(deletionMilliseconds, signal).then(() => {
+        isDue = false;
+        this.#news.ring();
+      });
+    };
+    await runtime.watchDeletions?.(onDelete, signal).catch(error => {
+      // Without it, what is gone is found at the next resync.
+      if (!signal.aborted) this.#options.log.debug(`deletions are not told: ${messageOf(error)}`);
+    });
   }
 
   /** Milliseconds until the next resync is due. */
@@ -175,9 +221,16 @@ export class ImageFlow {
     await attemptPull({ runtime, reference: image.reference, keyring, timeout }, signal);
     // Once more at the end: a quick pull is over before its size was ever asked for.
     await this.#meter.measure(runtime, signal);
+    // What is there now has to be looked up for its pin.
+    if (image.pin) this.#news.ring();
   }
 }
 
+/** What the runtime tells and does beyond CRI. */
+function capabilitiesOf({ progress, pins, watchDeletions }: Runtime) {
+  return { progress: !!progress, pins: !!pins, deletions: !!watchDeletions };
+}
+
 function unavailable(problem: string | null): RuntimeState {
-  return { state: 'unavailable', name: null, version: null, endpoint: null, problem };
+  return { state: 'unavailable', name: null, version: null, endpoint: null, problem, capabilities: null };
 }

@@ -4,12 +4,14 @@ import type { Logger } from '../base/log.ts';
 import type { Config } from '../config.ts';
 import type { Runtime } from '../runtimes/runtime.ts';
 import type { DiskGuard } from './disk-guard.ts';
+import type { IoGuard } from './io-guard.ts';
 import type { PullQueue } from './pull-queue.ts';
 
 /** What a meter watches over. */
 export type PullMeterOptions = {
   readonly queue: PullQueue;
   readonly disk: DiskGuard;
+  readonly io: IoGuard;
   readonly config: () => Config;
   readonly log: Logger;
 };
@@ -25,18 +27,19 @@ export class PullMeter {
     this.#options = options;
   }
 
-  /** To be called when a pull has started or the disk was found low: from now on there is something to watch over. */
+  /** To be called when a pull has started or must wait for the disk: from now on there is something to watch over. */
   wake(): void {
     this.#wanted.ring();
   }
 
-  /** Looks once a second while something is pulled or waits for room on the disk, until `signal` aborts. */
+  /** Looks once a second while something is pulled or waits for the disk, until `signal` aborts. */
   async run(runtime: Runtime, signal: AbortSignal): Promise<void> {
-    const { queue, disk, config } = this.#options;
+    const { queue, disk, io, config } = this.#options;
     while (!signal.aborted) {
-      if (!queue.busy && !disk.isLow) await this.#wanted.heard(config().pulls.resync, signal);
+      if (!queue.busy && !disk.isLow && !io.high) await this.#wanted.heard(config().pulls.resync, signal);
       if (queue.busy) await this.measure(runtime, signal);
       await disk.look(config().disk.keepFree);
+      await io.look(config().pulls.maxIoPressure);
       await wait(intervalMilliseconds, signal);
     }
   }

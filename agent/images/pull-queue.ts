@@ -70,7 +70,7 @@ export class PullQueue {
    * Takes over what was on the node at `asOf`, in milliseconds since 1970. What is gone is pulled again; what was pulled
    * since then may be missing in so old an answer.
    */
-  setPresent(present: ReadonlySet<string>, asOf = Date.now()): void {
+  setPresent(present: Pick<ReadonlySet<string>, 'has'>, asOf = Date.now()): void {
     for (const [name, item] of this.#items) {
       item.looked = true;
       if (item.cancel) continue;

@@ -1,10 +1,8 @@
 import { type Client, createClient, type Transport } from '@connectrpc/connect';
+import { kubernetesNamespace as headers } from './containerd-namespace.ts';
 import { Content, type Timestamp } from './gen/content_pb.ts';
 import { type ImageManifest, type ManifestBlob, parseImageManifest } from './image-manifest.ts';
-import type { PullProgress, PullUnderWay } from './runtime.ts';
-
-/** The namespace of containerd in which CRI, and with it Kubernetes, keeps its images. */
-const headers = { 'containerd-namespace': 'k8s.io' };
+import type { PresentImages, PullProgress, PullUnderWay } from './runtime.ts';
 
 /** Larger blobs are layers; manifests and indexes stay well below (registries allow 4 MiB). */
 const maxManifestBytes = 4 * 2 ** 20;
@@ -42,7 +40,7 @@ export class ContentProgress {
    */
   async measure(
     pulls: readonly PullUnderWay[],
-    present: ReadonlySet<string>,
+    present: PresentImages,
     signal: AbortSignal,
   ): Promise<PullProgress> {
     const ingests = await this.#ingests(signal);
@@ -117,7 +115,7 @@ export class ContentProgress {
   #findManifest(
     { name, repository, digest, startedAt }: PullUnderWay,
     manifests: readonly StoredManifest[],
-    present: ReadonlySet<string>,
+    present: PresentImages,
   ): ImageManifest | undefined {
     if (digest !== undefined) {
       const wanted = new Set([digest, ...(this.#manifests.get(digest)?.children ?? [])]);
@@ -142,7 +140,7 @@ export class ContentProgress {
   }
 
   /** Whether the manifest is that of an image which is there, by itself or through its index. */
-  #isPresent(repository: string, digest: string, present: ReadonlySet<string>): boolean {
+  #isPresent(repository: string, digest: string, present: PresentImages): boolean {
     const indexes = [...this.#manifests].filter(([, manifest]) => manifest?.children.includes(digest));
     return [digest, ...indexes.map(([index]) => index)].some(one => present.has(`${repository}@${one}`));
   }

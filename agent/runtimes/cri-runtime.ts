@@ -1,17 +1,19 @@
 import { type Client, Code, ConnectError, createClient } from '@connectrpc/connect';
 import { Failure, messageOf } from '../base/failure.ts';
+import { watchDeletions } from './containerd-events.ts';
+import { ContainerdPins } from './containerd-pins.ts';
 import { ContentProgress } from './content-progress.ts';
 import { criPullFailure } from './cri-failure.ts';
 import { ImageService, RuntimeService } from './gen/cri_pb.ts';
 import { type GrpcConnection, openGrpcConnection } from './grpc-connection.ts';
-import type { PullRequest, Runtime } from './runtime.ts';
+import type { PresentImages, PullRequest, Runtime } from './runtime.ts';
 
 /** Every call but a pull is answered from the runtime's memory; one that takes longer, also on a busy node, hangs. */
 const callTimeoutMilliseconds = 30_000;
 
 /**
- * Connects to a runtime that speaks CRI v1. What CRI does not tell (the progress of a pull) is asked of containerd's own
- * API, which listens on the same socket, if the runtime is containerd.
+ * Connects to a runtime that speaks CRI v1. What CRI does not tell (the progress of a pull, pins, deletions) is asked of
+ * containerd's own API, which listens on the same socket, if the runtime is containerd.
  */
 export async function connectCri(
   socketPath: string,
@@ -22,8 +24,9 @@ export async function connectCri(
   try {
     const { runtimeName, runtimeVersion } = await askVersion(connection, socketPath, signal);
     const images = createClient(ImageService, connection.transport);
-    const content = runtimeName === 'containerd' ? new ContentProgress(connection.transport) : undefined;
-    let present: ReadonlySet<string> = new Set();
+    const isContainerd = runtimeName === 'containerd';
+    const content = isContainerd ? new ContentProgress(connection.transport) : undefined;
+    let present: PresentImages = new Map();
     return {
       name: runtimeName,
       version: runtimeVersion,
@@ -39,6 +42,10 @@ export async function connectCri(
         content?.pullEnded(request.name, config);
       },
       progress: content && ((pulls, signal) => content.measure(pulls, present, signal)),
+      pins: isContainerd ? new ContainerdPins(connection.transport) : undefined,
+      watchDeletions: isContainerd
+        ? (onDelete, signal) => watchDeletions(connection.transport, onDelete, signal)
+        : undefined,
       imageDirectory: signal => imageDirectory(images, signal),
       close: () => connection.close(),
     };
@@ -63,14 +70,15 @@ async function askVersion(connection: GrpcConnection, socketPath: string, signal
   }
 }
 
-async function listImages(
-  images: Client<typeof ImageService>,
-  signal: AbortSignal,
-): Promise<ReadonlySet<string>> {
+async function listImages(images: Client<typeof ImageService>, signal: AbortSignal): Promise<PresentImages> {
   const answer = await call('listing the images', () =>
     images.listImages({}, { signal, timeoutMs: callTimeoutMilliseconds }),
   );
-  return new Set(answer.images.flatMap(({ repoTags, repoDigests }) => [...repoTags, ...repoDigests]));
+  return new Map(
+    answer.images.flatMap(({ id, pinned: isPinned, repoTags, repoDigests }) =>
+      [...repoTags, ...repoDigests].map(name => [name, { id, isPinned }] as const),
+    ),
+  );
 }
 
 /** Returns what the runtime calls the image; containerd takes the digest of its config. */

@@ -10,8 +10,8 @@ export type Runtime = {
   /** Resolves when the connection is gone, for whatever reason. */
   readonly closed: Promise<void>;
 
-  /** The names (`repository:tag`, `repository@digest`) of all images that are there, in one call. */
-  listImages(signal: AbortSignal): Promise<ReadonlySet<string>>;
+  /** All images that are there, in one call. */
+  listImages(signal: AbortSignal): Promise<PresentImages>;
 
   /** Pulls an image, until `signal` aborts. Throws a PullFailure for everything that goes wrong. */
   pull(request: PullRequest, signal: AbortSignal): Promise<void>;
@@ -24,11 +24,44 @@ export type Runtime = {
     | ((pulls: readonly PullUnderWay[], signal: AbortSignal) => Promise<PullProgress>)
     | undefined;
 
+  /** Pinning images; undefined where the runtime cannot. */
+  readonly pins: Pins | undefined;
+
+  /**
+   * Calls `onDelete` whenever an image is deleted, by whomever, until `signal` aborts; rejects if that ends before.
+   * undefined where the runtime does not tell.
+   */
+  readonly watchDeletions: ((onDelete: () => void, signal: AbortSignal) => Promise<void>) | undefined;
+
   /** The directory on the node whose file system holds the images; undefined if the runtime does not say. */
   imageDirectory(signal: AbortSignal): Promise<string | undefined>;
 
   close(): void;
 };
+
+/** The images that are there, by each of their names (`repository:tag`, `repository@digest`). */
+export type PresentImages = ReadonlyMap<string, PresentImage>;
+
+/** An image that is there. */
+export type PresentImage = {
+  /** What the runtime calls its content: `sha256:...`. */
+  readonly id: string;
+  /** The runtime tells the kubelet that it is pinned, whoever did that. */
+  readonly isPinned: boolean;
+};
+
+/** Keeping images from the kubelet's garbage collection. */
+export type Pins = {
+  /** The ids of the images that are pinned: by us, and by others. Throws a Failure. */
+  list(signal: AbortSignal): Promise<PinnedImages>;
+  /** Pins an image that others have not pinned. One that is gone is no failure. Throws a Failure. */
+  pin(id: string, signal: AbortSignal): Promise<void>;
+  /** Takes our own pin away. One that is gone is no failure. Throws a Failure. */
+  unpin(id: string, signal: AbortSignal): Promise<void>;
+};
+
+/** The ids of pinned images, by whose pin it is. */
+export type PinnedImages = { readonly ours: ReadonlySet<string>; readonly others: ReadonlySet<string> };
 
 /** The image to pull and with what. */
 export type PullRequest = {

@@ -3,6 +3,7 @@ import type { CredentialState } from '../credentials/credential-flow.ts';
 import { type DiskSpace, isDiskLow } from '../images/disk.ts';
 import type { ImageState } from '../images/image-state.ts';
 import type { ImagesState } from '../images/images-state.ts';
+import type { IoPressure } from '../images/io-guard.ts';
 import type { Board } from './board.ts';
 
 /**
@@ -25,7 +26,10 @@ export function findNotes({ credentials, images }: Board): readonly string[] {
   const absent = (credentials?.sources ?? []).filter(({ state }) => state === 'absent');
   const current = (credentials?.sources ?? []).filter(({ state }) => state === 'current');
   const optional = images.images.filter(({ wanted, warm }) => !wanted.required && !warm);
-  const pinned = images.images.filter(({ wanted }) => wanted.pin);
+  const unpinned = images.images.filter(
+    ({ wanted, warm }) => wanted.pin && warm && !images.pinned.has(wanted.reference.name),
+  );
+  const whyNot = images.pinProblem ?? 'the runtime has no pins that could be asked for';
   return [
     ...(credentials?.sources.length === 0
       ? ['no Secret is mounted, so there are no credentials to write']
@@ -39,7 +43,8 @@ export function findNotes({ credentials, images }: Board): readonly string[] {
     ),
     ...(credentials?.warnings ?? []).map(({ text }) => text),
     ...optional.map(describeImage),
-    ...pinned.map(({ wanted }) => `image ${wanted.image} is not pinned: this version cannot pin images`),
+    ...unpinned.map(({ wanted }) => `image ${wanted.image} is not pinned: ${whyNot}`),
+    ...(images.pinsUntold ? [describeUntold(images.runtime)] : []),
     ...(images.diskProblem === null ? [] : [images.diskProblem]),
   ];
 }
@@ -67,7 +72,7 @@ function credentialReasons({ sources, targets, problems }: CredentialState): rea
   ];
 }
 
-function imageReasons({ runtime, images, unusable, disk }: ImagesState): readonly string[] {
+function imageReasons({ runtime, images, unusable, disk, ioPressure }: ImagesState): readonly string[] {
   if (runtime.state === 'none') return [];
   const missing = images.filter(({ wanted, warm }) => wanted.required && !warm);
   const wrong = unusable.filter(({ required }) => required);
@@ -76,6 +81,7 @@ function imageReasons({ runtime, images, unusable, disk }: ImagesState): readonl
       ? [`no container runtime: ${runtime.problem}`]
       : []),
     ...(disk && isDiskLow(disk) && missing.length > 0 ? [describeLowDisk(disk)] : []),
+    ...(ioPressure && missing.length > 0 ? [describePressure(ioPressure)] : []),
     ...missing.map(describeImage),
     ...wrong.map(({ image, problem }) => `image ${image} cannot be pulled: ${problem}`),
   ];
@@ -84,6 +90,15 @@ function imageReasons({ runtime, images, unusable, disk }: ImagesState): readonl
 function describeLowDisk({ path, freeBytes, keepFreeBytes }: DiskSpace): string {
   const room = `${formatByteSize(freeBytes)} are free on the file system of ${path}`;
   return `nothing is pulled: ${room}, ${formatByteSize(keepFreeBytes)} are to be kept free (disk.keepFree)`;
+}
+
+function describeUntold({ name, version }: ImagesState['runtime']): string {
+  return `${name} ${version} keeps pins and tells the kubelet nothing of them, so pinned images may be collected all the same; upgrade it (containerd: 1.6.25, 1.7.10, 2.0 or later)`;
+}
+
+function describePressure({ share, limit }: IoPressure): string {
+  const [now, most] = [share, limit].map(part => `${Math.round(part * 100)}%`);
+  return `no pull starts: the I/O pressure of the node is ${now}, and pulls.maxIoPressure is ${most}`;
 }
 
 function describeImage({ wanted: { image }, state, failure }: ImageState): string {

@@ -24,7 +24,10 @@ export function toStatus(board: Board) {
     config: { problems: config?.problems ?? [] },
     credentials: toCredentialStatus(credentials),
     runtime: images.runtime,
-    images: [...images.images.map(toImageStatus), ...images.unusable.map(toUnusableStatus)],
+    images: [
+      ...images.images.map(image => toImageStatus(image, images.pinned.has(image.wanted.reference.name))),
+      ...images.unusable.map(toUnusableStatus),
+    ],
     disk: {
       path: images.disk?.path ?? null,
       freeBytes: images.disk?.freeBytes ?? null,
@@ -64,7 +67,7 @@ function toCredentialStatus(credentials: CredentialState | undefined) {
   };
 }
 
-function toImageStatus(image: ImageState) {
+function toImageStatus(image: ImageState, pinned: boolean) {
   const { wanted, state, failure, attempts, bytesDone, bytesTotal, nextAttemptAt, durationMs, warm } = image;
   return {
     image: wanted.image,
@@ -73,7 +76,7 @@ function toImageStatus(image: ImageState) {
     message: failure?.message ?? null,
     required: wanted.required,
     warm,
-    pinned: false,
+    pinned,
     attempts,
     bytesDone,
     bytesTotal,

@@ -2,71 +2,12 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { Code, ConnectError } from '@connectrpc/connect';
-import { pino } from 'pino';
-import { type Config, parseConfig } from '../../agent/config.ts';
-import { readKeyring } from '../../agent/docker-config/keyring.ts';
-import { ImageFlow } from '../../agent/images/image-flow.ts';
-import type { ImageState } from '../../agent/images/image-state.ts';
 import { type SmallRuntimeAnswers, serveRuntime } from '../runtimes/small-runtime.ts';
-import { cleanUp } from '../sandbox/cleanup.ts';
-import { dockerConfigJson } from '../sandbox/docker-config.ts';
 import { publishImage } from '../sandbox/images.ts';
-import type { SandboxNode } from '../sandbox/sandbox-node.ts';
-import { temporaryDirectory, temporaryNode } from '../sandbox/temporary.ts';
-import { waitUntil } from '../sandbox/wait-until.ts';
+import { temporaryDirectory } from '../sandbox/temporary.ts';
+import { configOf, startFlow, startNode } from './flows.ts';
 
 const limits = { timeout: 60_000 };
-
-function startNode(t: TestContext): Promise<SandboxNode> {
-  return temporaryNode(t, {
-    users: [
-      { name: 'team-a', password: 'a-word', repositories: ['team-a/'] },
-      { name: 'team-b', password: 'b-word', repositories: ['*'] },
-    ],
-  });
-}
-
-function configOf(images: readonly unknown[], pulls: object = {}, keepFree: string | number = 1): Config {
-  const parsed = parseConfig(
-    JSON.stringify({
-      images,
-      pulls: { retry: { initial: '100ms', max: '300ms' }, ...pulls },
-      disk: { keepFree },
-    }),
-  );
-  assert.ok(parsed.ok, JSON.stringify(parsed));
-  return parsed.config;
-}
-
-/** A flow that runs on the node until the test ends. */
-function startFlow(
-  t: TestContext,
-  node: Pick<SandboxNode, 'hostRoot'> & { readonly registry: { readonly host: string } },
-  runtime = 'auto',
-) {
-  const changes: ImageState[] = [];
-  const flow = new ImageFlow({
-    runtime,
-    hostRoot: node.hostRoot,
-    node: { arch: 'amd64', os: 'linux', nodeName: 'n' },
-    onImage: image => changes.push(image),
-    log: pino({ enabled: false }),
-  });
-  const stop = new AbortController();
-  const running = flow.run(stop.signal);
-  cleanUp(t, async () => {
-    stop.abort();
-    await running;
-  });
-  const login = (password = 'a-word', user = 'team-a') =>
-    flow.setKeyring(readKeyring(dockerConfigJson({ registry: node.registry.host, user, password })));
-  const image = (number = 0) => flow.state.images[number];
-  const until = (what: string, condition: () => boolean, timeoutMs = 15_000) =>
-    waitUntil(condition, { what, timeoutMs }).catch(cause => {
-      throw new Error(JSON.stringify(flow.state), { cause });
-    });
-  return { flow, changes, login, image, until };
-}
 
 test('images are pulled with the credential that matches, and told to be there', limits, async t => {
   const node = await startNode(t);
@@ -89,6 +30,26 @@ test('images are pulled with the credential that matches, and told to be there',
   login('b-word', 'team-b');
   await until('team-b with the right credential', () => image(1)?.state === 'present', 3_000);
   assert.match(await node.containerd.ctr('images', 'ls', '-q'), /team-b\/bill:v1/);
+});
+
+test('an image that somebody deletes is back within seconds, because containerd tells', limits, async t => {
+  const node = await startNode(t);
+  const api = await publishImage(node.registry, { repository: 'team-a/api', tag: 'v1', layers: [1_000] });
+  const { flow, changes, login, image, until } = startFlow(t, node);
+  flow.setConfig(configOf([api.reference], { resync: '1h' }));
+  login();
+  await until('the image', () => image()?.state === 'present');
+  assert.deepEqual(flow.state.runtime.capabilities, { progress: true, pins: true, deletions: true });
+  for (let time = 0; time < 3; time++) {
+    changes.length = 0;
+    await node.containerd.ctr('images', 'rm', api.reference);
+    await until(
+      'it to be missed',
+      () => changes.some(({ state, warm }) => state === 'waiting' && !warm),
+      3_000,
+    );
+    await until('it to be back', () => image()?.state === 'present', 3_000);
+  }
 });
 
 test('what is there needs no registry, and what was deleted comes back', limits, async t => {
@@ -178,6 +139,32 @@ test(
     assert.ok((flow.state.disk?.freeBytes ?? 0) < (flow.state.disk?.keepFreeBytes ?? 0));
     flow.setConfig(configOf([api.reference]));
     await until('the image', () => image()?.state === 'present');
+  },
+);
+
+test(
+  'under too much I/O pressure no pull starts, what runs goes on, and the rest follows when it is calm',
+  limits,
+  async t => {
+    const node = await startNode(t);
+    const publish = (name: string, bytes: number) =>
+      publishImage(node.registry, { repository: `team-a/${name}`, tag: 'v1', layers: [bytes] });
+    const [big, small] = [await publish('big', 1_500_000), await publish('small', 1_000)];
+    let pressure = 0.1;
+    const { flow, login, image, until } = startFlow(t, node, 'auto', {
+      measureIoPressure: async () => pressure,
+    });
+    node.registry.limit(500_000);
+    flow.setConfig(configOf([big.reference, small.reference], { concurrency: 1, maxIoPressure: '40%' }));
+    login();
+    await until('the first pull', () => image(0)?.state === 'pulling');
+    pressure = 0.8;
+    await until('the pressure', () => flow.state.ioPressure?.share === 0.8);
+    await until('the end of what ran', () => image(0)?.state === 'present');
+    assert.deepEqual([image(1)?.state, image(1)?.attempts], ['waiting', 0]);
+    pressure = 0.4;
+    await until('the rest', () => image(1)?.state === 'present');
+    assert.equal(flow.state.ioPressure, null);
   },
 );
 

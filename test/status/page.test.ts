@@ -16,7 +16,14 @@ test('what others wrote is text on the page, and never markup', () => {
     images: {
       images: [imageState('a:1', { state: 'failed', failure: { kind: 'unknown', message: nasty } })],
       unusable: [{ image: nasty, required: true, problem: nasty }],
-      runtime: { state: 'unavailable', name: null, version: null, endpoint: null, problem: nasty },
+      runtime: {
+        state: 'unavailable',
+        name: null,
+        version: null,
+        endpoint: null,
+        problem: nasty,
+        capabilities: null,
+      },
       disk: { path: nasty, freeBytes: 1, keepFreeBytes: 1 },
       diskProblem: nasty,
     },
@@ -50,7 +57,14 @@ test('a page shows every image with how far it is, and what is not ready', () =>
 });
 
 test('a page of a node of which nothing is known yet says so', () => {
-  const runtime = { state: 'none', name: null, version: null, endpoint: null, problem: null } as const;
+  const runtime = {
+    state: 'none',
+    name: null,
+    version: null,
+    endpoint: null,
+    problem: null,
+    capabilities: null,
+  } as const;
   const shown = page({
     images: { runtime, disk: null },
     board: { config: undefined, credentials: undefined },

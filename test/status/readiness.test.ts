@@ -75,6 +75,7 @@ test('without a runtime a node with images is not ready, and one without images 
     version: null,
     endpoint: null,
     problem: 'no socket',
+    capabilities: null,
   } as const;
   assert.deepEqual(findReasons(board({ images: { runtime } })), []);
   const waiting = board({ images: { runtime, images: [imageState('a:1')] } });

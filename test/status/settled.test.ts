@@ -37,7 +37,14 @@ test('a node is settled when nothing more would come of waiting', () => {
 });
 
 test('a missing runtime is waited for, but not for ever', () => {
-  const runtime = { state: 'unavailable', name: null, version: null, endpoint: null, problem: 'no' } as const;
+  const runtime = {
+    state: 'unavailable',
+    name: null,
+    version: null,
+    endpoint: null,
+    problem: 'no',
+    capabilities: null,
+  } as const;
   const state = board({ images: { runtime, images: [imageState('a:1')] } });
   assert.equal(isSettled(state, 1_000), false);
   assert.equal(isSettled(state, 31_000), true);

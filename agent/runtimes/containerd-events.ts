@@ -1,0 +1,17 @@
+import { createClient, type Transport } from '@connectrpc/connect';
+import { kubernetesNamespace as headers } from './containerd-namespace.ts';
+import { Events } from './gen/events_pb.ts';
+
+/**
+ * Calls `onDelete` whenever an image that Kubernetes sees is deleted, by whomever, until `signal` aborts. Rejects when
+ * the stream of events ends before, or containerd has none.
+ */
+export async function watchDeletions(
+  transport: Transport,
+  onDelete: () => void,
+  signal: AbortSignal,
+): Promise<void> {
+  const filters = ['topic=="/images/delete",namespace=="k8s.io"'];
+  const events = createClient(Events, transport).subscribe({ filters }, { headers, signal });
+  for await (const _ of events) onDelete();
+}
