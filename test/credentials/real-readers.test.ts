@@ -11,6 +11,7 @@ import { startDockerEngine } from '../sandbox/docker-engine.ts';
 import { type PublishedImage, publishImage } from '../sandbox/images.ts';
 import type { SandboxNode } from '../sandbox/sandbox-node.ts';
 import { temporaryDirectory, temporaryNode } from '../sandbox/temporary.ts';
+import { identityToken } from '../sandbox/token-service.ts';
 import { waitUntil } from '../sandbox/wait-until.ts';
 
 const limits = { timeout: 120_000 };
@@ -50,6 +51,43 @@ test("skopeo and docker pull also if other people's entries and keys are in the 
     assert.deepEqual({ auths: entries, ...keys }, theirs, file);
   }
 });
+
+test(
+  "an identity token is docker's alone: docker and skopeo pull with it from docker's file",
+  limits,
+  async t => {
+    const { node, readers } = await setUp(t, 'token');
+    const [kubelets, ...dockers] = readers;
+    assert.ok(kubelets);
+    const { host } = node.registry;
+    const login = (password: string) => identityToken({ user, password });
+    const updateToken = (identitytoken: string) =>
+      node.updateSecret('team', {
+        '.dockerconfigjson': JSON.stringify({
+          auths: { [host]: { identitytoken }, 'b.io': { auth: base64('u:p') } },
+        }),
+      });
+    const untilToken = (token: string) =>
+      waitUntil(
+        async () => {
+          const config = await readOnNode(node, dockerFile).catch(() => undefined);
+          return config?.auths[host]?.identitytoken === token;
+        },
+        { what: 'the token', timeoutMs: 10_000 },
+      );
+    await updateToken(login(first));
+    await startAgent(t, flagsFor(node, '--runtime', 'none'));
+    await untilToken(login(first));
+    assert.deepEqual(Object.keys((await readOnNode(node, kubeletFile)).auths), ['b.io']);
+    await everyReaderPulls(dockers);
+    await everyReaderIsRefused([kubelets]);
+    await node.registry.setPassword(user, second);
+    await everyReaderIsRefused(dockers);
+    await updateToken(login(second));
+    await untilToken(login(second));
+    await everyReaderPulls(dockers);
+  },
+);
 
 /** A node, and everybody who reads what is written there. */
 type Scene = { readonly node: SandboxNode; readonly readers: readonly Reader[] };

@@ -28,7 +28,8 @@ const lifetimeSeconds = 60;
 
 /**
  * Starts the token service on a free port of 127.0.0.1. It answers `GET` with Basic authentication, as the registry's
- * documentation has it, and `POST` with a form (grant type `password`), which containerd tries first.
+ * documentation has it, and `POST` with a form (grant type `password`, which containerd tries first, or `refresh_token`
+ * with an `identityToken`).
  *
  * @param grant the rights of a login among those asked for, or undefined if the login is wrong
  */
@@ -80,7 +81,22 @@ function send(response: ServerResponse, status: number, body: object): void {
   response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
 }
 
+/** What the service takes for a login in place of a user name and password: docker calls it an identity token. */
+export function identityToken({ user, password }: Login): string {
+  return Buffer.from(JSON.stringify([user, password])).toString('base64url');
+}
+
+function tokenLogin(token: string): Login | undefined {
+  try {
+    const [user, password] = JSON.parse(Buffer.from(token, 'base64url').toString('utf8'));
+    return { user, password };
+  } catch {
+    return undefined;
+  }
+}
+
 function formLogin(fields: URLSearchParams): Login | undefined {
+  if (fields.get('grant_type') === 'refresh_token') return tokenLogin(fields.get('refresh_token') ?? '');
   const [user, password] = [fields.get('username'), fields.get('password')];
   if (fields.get('grant_type') !== 'password' || user === null || password === null) return undefined;
   return { user, password };
