@@ -57,7 +57,9 @@ export function mergeDockerConfig(input: MergeInput): MergeResult {
   const changed = !isSame(before, merged);
   // A file that was no docker config is replaced, and what replaces it is made by us.
   const created = owned.created || existing === undefined || (changed && existing.config === undefined);
-  const empty = created && merged.size === 0 && others.size === 0;
+  // In what is no docker config is nothing of ours: that is not emptied by taking ours out.
+  const isGarbage = existing !== undefined && existing.config === undefined;
+  const empty = created && !isGarbage && merged.size === 0 && others.size === 0;
   const mergedText = changed ? formatDockerConfigText({ others, entries: merged }, form) : existing?.text;
   return {
     text: empty ? undefined : mergedText,

@@ -1,6 +1,6 @@
-import { createHash } from 'node:crypto';
-import { lstat, readdir, rmdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { createHash, randomBytes } from 'node:crypto';
+import { lstat, readdir, rename, rmdir } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { z } from 'zod';
 import { readFileBytes } from '../base/read-text-file.ts';
 import { missingIsUndefined } from '../base/real-path.ts';
@@ -15,10 +15,12 @@ import type { ExistingFile } from './target-file.ts';
 
 /** How the file that was there before ours is recorded. */
 export const originalFile = z.object({
-  /** The name of its copy; null for a symbolic link. */
+  /** The name of its copy; null for a symbolic link and a directory. */
   copy: z.string().nullable(),
   /** Where it led, if it was a symbolic link. */
   link: z.string().nullable(),
+  /** The name that it has now, if it was a directory: that is moved aside. */
+  directory: z.string().nullable(),
   /** The keyed digest of its bytes. */
   digest: z.string(),
   mode: z.number().int(),
@@ -42,11 +44,17 @@ export async function keepOriginal(
   stateDirectory: string,
   digest: string,
 ): Promise<OriginalFile> {
-  const { bytes, link, mode, uid, gid } = existing;
+  const { bytes, link, isDirectory, mode, uid, gid } = existing;
+  if (isDirectory) return { copy: null, link, directory: nameAside(path), digest: '', mode, uid, gid };
   // What a link leads to stays where it is; only the link has to be made again.
   const copy = link === null ? nameOfCopy(path, digest) : null;
   if (copy !== null) await replaceFile(join(stateDirectory, originals, copy), bytes);
-  return { copy, link, digest, mode, uid, gid };
+  return { copy, link, directory: null, digest, mode, uid, gid };
+}
+
+/** A name beside `path` for a directory that stands in the place of the file. */
+export function nameAside(path: string): string {
+  return `${basename(path)}.directory-${randomBytes(3).toString('hex')}`;
 }
 
 /** The name of a copy of the file at `path`; another content has another name. */
@@ -64,7 +72,13 @@ export async function restoreOriginal(
   stateDirectory: string,
   options: ReplaceOptions,
 ): Promise<string | null> {
-  const { copy, link, mode, uid, gid } = original;
+  const { copy, link, directory, mode, uid, gid } = original;
+  if (directory !== null) {
+    await options.beforeRename?.();
+    await removeFile(file);
+    await rename(join(dirname(file), directory), file);
+    return null;
+  }
   if (link !== null) {
     await replaceByLink(file, link, options);
     return null;
@@ -74,6 +88,17 @@ export async function restoreOriginal(
   const now = await lstat(file).catch(missingIsUndefined);
   if (!now || (now.uid === uid && now.gid === gid)) return null;
   return `it is as it was, but belongs to root now; give it back with chown ${uid}:${gid}`;
+}
+
+/** Whether what is needed to put the file back is there: somebody may have removed it. */
+export async function isRestorable(
+  file: string,
+  { copy, directory }: OriginalFile,
+  stateDirectory: string,
+): Promise<boolean> {
+  const kept =
+    directory === null ? copy && join(stateDirectory, originals, copy) : join(dirname(file), directory);
+  return kept === null || (await lstat(kept).catch(missingIsUndefined)) !== undefined;
 }
 
 /** Keeps what was in a file that is no docker config, to the byte, before it is replaced: nothing is lost. */

@@ -18,6 +18,8 @@ export type ExistingFile = {
   readonly config: DockerConfigText | undefined;
   /** Where it leads, if it is a symbolic link; what is read is what the link leads to. */
   readonly link: string | null;
+  /** It is a directory, as docker makes one for a file that it was to mount and that is not there. */
+  readonly isDirectory: boolean;
   readonly mode: number;
   readonly uid: number;
   readonly gid: number;
@@ -28,10 +30,12 @@ export async function readExisting(file: string, form: DockerConfigForm): Promis
   try {
     const stats = await lstat(file);
     const link = stats.isSymbolicLink() ? await readlink(file) : null;
-    const bytes = await readFileBytes(file);
+    const isDirectory = stats.isDirectory();
+    const bytes = isDirectory ? Buffer.alloc(0) : await readFileBytes(file);
     const text = bytes.toString('utf8');
     const config = parseDockerConfigText(text, form);
-    return { bytes, text, config, link, mode: stats.mode & 0o7777, uid: stats.uid, gid: stats.gid };
+    const { mode, uid, gid } = stats;
+    return { bytes, text, config, link, isDirectory, mode: mode & 0o7777, uid, gid };
   } catch (error) {
     return missingIsUndefined(error);
   }
@@ -84,8 +88,8 @@ export async function isYoung(file: string): Promise<boolean> {
 }
 
 /** Whether nobody but us may read it. */
-export function isPrivate({ link, mode, uid }: ExistingFile): boolean {
-  return link === null && mode === 0o600 && uid === process.getuid?.();
+export function isPrivate({ link, isDirectory, mode, uid }: ExistingFile): boolean {
+  return link === null && !isDirectory && mode === 0o600 && uid === process.getuid?.();
 }
 
 /** When the file was last changed, as the file system says; undefined if there is none. */

@@ -1,12 +1,20 @@
-import { rmdir } from 'node:fs/promises';
+import { rename, rmdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { codeOf } from '../base/failure.ts';
 import { fileFailure } from '../base/file-failure.ts';
 import { missingDirectories } from '../base/real-path.ts';
 import { removeFile, removeLeftovers, replaceFile } from '../base/replace-file.ts';
 import { readAsKubelet } from '../docker-config/kubelet-reading.ts';
 import { type Entry, entryValue } from './entry.ts';
 import { type MergeResult, mergeDockerConfig, type PlannedEntry } from './merge.ts';
-import { keepCopy, keepOriginal, removeUnusedCopies, restoreOriginal } from './original.ts';
+import {
+  isRestorable,
+  keepCopy,
+  keepOriginal,
+  nameAside,
+  removeUnusedCopies,
+  restoreOriginal,
+} from './original.ts';
 import { nothingOwned, type OwnedTarget, type Ownership } from './ownership.ts';
 import {
   type ExistingFile,
@@ -106,9 +114,24 @@ async function lookAt(place: TargetPlace, entries: readonly PlannedEntry[]): Pro
   const owned = ownership.of(path);
   const digest = (value: string) => ownership.digest(value);
   const merge = mergeDockerConfig({ existing, form, entries, owned, digest });
-  const bytes = existing && ownership.digestBytes(existing.bytes);
-  const isUntouched = bytes !== undefined && [...owned.wrote, owned.original?.digest].includes(bytes);
+  const bytes = existing && !existing.isDirectory ? ownership.digestBytes(existing.bytes) : undefined;
+  const isUntouched =
+    bytes === undefined
+      ? await isMovedAside(file, owned)
+      : [...owned.wrote, owned.original?.digest].includes(bytes);
   return { file, existing, owned, merge, isUntouched };
+}
+
+/** Whether there is no file because we were killed between moving a directory aside and writing the file. */
+async function isMovedAside(file: string, { original }: OwnedTarget): Promise<boolean> {
+  return original?.directory ? await isRestorable(file, original, '') : false;
+}
+
+/** Whether the file is no docker config, while it is to be, or while what it says next may hold entries of ours. */
+function isInDoubt({ existing, owned, merge, isUntouched }: Look): boolean {
+  if (existing === undefined || existing.config !== undefined || existing.isDirectory || isUntouched)
+    return false;
+  return merge.text !== existing.text || owned.entries.size > 0;
 }
 
 async function mergeInto(place: TargetPlace, entries: readonly PlannedEntry[]): Promise<TargetOutcome> {
@@ -118,8 +141,7 @@ async function mergeInto(place: TargetPlace, entries: readonly PlannedEntry[]): 
   for (let round = 1; ; round++) {
     const seen = await identityOf(file);
     const look = await lookAt(place, entries);
-    const isGarbage = look.existing !== undefined && look.existing.config === undefined;
-    if (isGarbage && look.merge.text !== look.existing?.text && (await isYoung(file))) {
+    if (isInDoubt(look) && (await isYoung(file))) {
       const problem = `${place.path} is no docker config (it may be in the middle of being written)`;
       return { ...nothingFound(place.path), state: 'failed', drifted: true, problem };
     }
@@ -152,7 +174,7 @@ async function write(
     // 2. What is ours is recorded first: after a kill at any point both the old and the new value are known as ours.
     if (written) await ownership.record(path, both(owned, settled));
     // 3. The file, whole or not at all, and only if it still is what was merged.
-    const problem = written ? await replace(place, look, unlessChanged) : null;
+    const problem = written ? await replace(place, look, settled, unlessChanged) : null;
     // 4. What was made for it goes with it, and the old values are no longer ours.
     if (settled === nothingOwned) await removeDirectories(owned.directories, hostRoot);
     await ownership.record(path, settled);
@@ -165,9 +187,10 @@ async function write(
   }
 }
 
-function isWriteNeeded({ rewrite = false }: TargetPlace, { existing, merge }: Look): boolean {
+function isWriteNeeded({ rewrite = false }: TargetPlace, { existing, merge, isUntouched }: Look): boolean {
   if (merge.text !== existing?.text) return true;
-  if (merge.entries.size === 0) return false;
+  // Nothing there, and untouched: a directory is still aside.
+  if (merge.entries.size === 0) return existing === undefined && isUntouched;
   return rewrite || existing === undefined || !isPrivate(existing);
 }
 
@@ -175,15 +198,31 @@ function isWriteNeeded({ rewrite = false }: TargetPlace, { existing, merge }: Lo
 async function replace(
   place: TargetPlace,
   { file, existing, owned, merge, isUntouched }: Look,
+  settled: OwnedTarget,
   unlessChanged: () => Promise<void>,
 ): Promise<string | null> {
-  const options = { beforeRename: unlessChanged };
-  if (existing && !existing.config) await keepCopy(place.path, existing.bytes, place.stateDirectory);
-  if (merge.entries.size === 0 && owned.original && isUntouched)
-    return await restoreOriginal(file, owned.original, place.stateDirectory, options);
+  // A directory that was moved aside is no change by somebody else.
+  const options = existing?.isDirectory ? {} : { beforeRename: unlessChanged };
+  if (existing?.isDirectory) await moveAside(file, settled, unlessChanged);
+  else if (existing && !existing.config) await keepCopy(place.path, existing.bytes, place.stateDirectory);
+  const original = merge.entries.size === 0 && isUntouched ? owned.original : null;
+  if (original && (await isRestorable(file, original, place.stateDirectory)))
+    return await restoreOriginal(file, original, place.stateDirectory, options);
   if (merge.text === undefined) await unlessChanged().then(() => removeFile(file));
   else await replaceFile(file, merge.text, options);
-  return null;
+  return (
+    original && 'the copy of the file that was there before is gone, so ours is taken out of what is there'
+  );
+}
+
+/** Moves a directory that stands in the place of the file aside, whatever is in it; only an empty one could be removed. */
+async function moveAside(
+  file: string,
+  { original }: OwnedTarget,
+  unlessChanged: () => Promise<void>,
+): Promise<void> {
+  await unlessChanged();
+  await rename(file, join(dirname(file), original?.directory ?? nameAside(file)));
 }
 
 /** What is ours once the file says what the merge came to. */
@@ -253,9 +292,10 @@ function describe(path: string, { existing, owned, merge, isUntouched }: Look) {
   };
 }
 
-/** Whatever still voids the file for the kubelet is somebody else's, and no entry. */
+/** Whatever still voids a file of the kubelet is somebody else's, and no entry. */
 function findVoid(path: string, { text, entries }: MergeResult): Pick<TargetOutcome, 'state' | 'problem'> {
-  const reading = text === undefined || entries.size === 0 ? undefined : readAsKubelet(text, formOf(path));
+  const isKubelets = readerOf(path) === 'kubelet' && entries.size > 0;
+  const reading = isKubelets && text !== undefined ? readAsKubelet(text, formOf(path)) : undefined;
   if (reading?.valid !== false) return { state: 'current', problem: null };
   const problem = `${path} is dropped by the kubelet as a whole: ${reading.problem}; mend or remove what somebody else wrote there`;
   return { state: 'failed', problem };
@@ -263,8 +303,14 @@ function findVoid(path: string, { text, entries }: MergeResult): Pick<TargetOutc
 
 /** Removes the directories that we made, from the innermost out, as far as nobody has put anything into them. */
 async function removeDirectories(directories: readonly string[], hostRoot: string): Promise<void> {
-  for (const directory of directories.toReversed())
-    await rmdir(join(hostRoot, directory)).catch(() => {
-      // It is no longer empty, or gone: either way it is not ours any more.
-    });
+  for (const directory of directories.toReversed()) {
+    try {
+      await rmdir(join(hostRoot, directory));
+    } catch (error) {
+      if (!noLongerOurs.has(codeOf(error) ?? '')) throw error;
+    }
+  }
 }
+
+/** How the removal of a directory fails that others filled, removed, replaced or mounted something on. */
+const noLongerOurs: ReadonlySet<string> = new Set(['ENOTEMPTY', 'EEXIST', 'ENOENT', 'ENOTDIR', 'EBUSY']);

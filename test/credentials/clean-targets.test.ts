@@ -124,6 +124,25 @@ test(
   },
 );
 
+test(
+  'a directory that stood in the place of the file is there again, with what is in it',
+  limits,
+  async t => {
+    const { hostRoot, write, clean, everything } = await node(t, { [`${docker}/theirs`]: 'x' });
+    const before = await everything();
+    for (const password of ['one', 'two'])
+      assert.equal((await write(docker, basicEntry('a.io', password))).state, 'current');
+    assert.ok((await lstat(join(hostRoot, docker))).isFile());
+    assert.deepEqual(await clean(), [{ path: docker, ok: true, problem: null }]);
+    assert.deepEqual(await everything(), before);
+    // Killed between moving the directory aside and writing the file.
+    await write(docker, basicEntry('a.io'));
+    await rm(join(hostRoot, docker));
+    await clean();
+    assert.deepEqual(await everything(), before);
+  },
+);
+
 test('what somebody else wrote since stays, and only ours is taken out', limits, async t => {
   const { hostRoot, write, clean } = await node(t, { [docker]: theirs });
   const file = join(hostRoot, docker);

@@ -1,4 +1,5 @@
 import type { FileTree } from './file-tree.ts';
+import { withoutChance } from './traced-steps.ts';
 
 /** A node before its first agent. */
 export type NodeKind = {
@@ -78,4 +79,9 @@ export const nodeKinds: readonly NodeKind[] = [
 /** The part of a tree that is the node's own. */
 export function hostOf(tree: FileTree): FileTree {
   return Object.fromEntries(Object.entries(tree).filter(([path]) => /^host(\/|$)/.test(path)));
+}
+
+/** The paths of a tree, without what is random in them. */
+export function namesIn(tree: FileTree): readonly string[] {
+  return Object.keys(tree).map(withoutChance);
 }

@@ -15,7 +15,7 @@ test('what is recorded is known to the next start, with the same digests', async
     ['a.io', { source: 'team-a', digests }],
     ['__proto__', { source: 'team-a', digests }],
   ]);
-  const original = { copy: 'x', link: null, digest: 'd', mode: 0o644, uid: 0, gid: 0 };
+  const original = { copy: 'x', link: null, directory: null, digest: 'd', mode: 0o644, uid: 0, gid: 0 };
   const owned: OwnedTarget = {
     created: true,
     directories: ['/root/.docker'],

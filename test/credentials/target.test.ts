@@ -63,18 +63,36 @@ test('a root of the node that is not mounted is a failure, and nothing is made',
   assert.deepEqual(await readdir(directory), []);
 });
 
-test('a target that is a directory says so, and is written once the directory is gone', limits, async t => {
+test(
+  'a directory in the place of the file is moved aside, unless there is nothing to write',
+  limits,
+  async t => {
+    const { file, place } = await emptyNode(t);
+    await mkdir(file, { recursive: true });
+    assert.deepEqual(
+      [(await reconcileTarget(place, [])).written, (await stat(file)).isDirectory()],
+      [false, true],
+    );
+    const { state, problem, foreign } = await reconcileTarget(place, [ours]);
+    assert.deepEqual([state, problem, foreign], ['current', null, 0]);
+    assert.ok((await stat(file)).isFile());
+  },
+);
+
+test('a directory that is a mount point is told, and written once it is gone', limits, async t => {
   const { file, place } = await emptyNode(t);
   await mkdir(file, { recursive: true });
-  const { state, problem } = await reconcileTarget(place, [ours]);
-  assert.deepEqual(
-    { state, problem },
-    {
-      state: 'failed',
-      problem: `updating ${path}: it is a directory; move the directory away, so that a file can be there`,
-    },
-  );
-  await rmdir(file);
+  execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', file]);
+  try {
+    const outcome = await reconcileTarget(place, [ours]);
+    assert.equal(outcome.state, 'failed');
+    assert.match(
+      outcome.problem ?? '',
+      /writing \/root\/.docker\/config.json: it is in use as a mount point/,
+    );
+  } finally {
+    execFileSync('umount', [file]);
+  }
   assert.equal((await reconcileTarget(place, [ours])).state, 'current');
 });
 
@@ -99,7 +117,7 @@ test('what is no docker config is kept to the byte before it is replaced', limit
 test("somebody's entry nested without end is kept aside and put back", limits, async t => {
   const { file, place } = await emptyNode(t);
   await mkdir(join(file, '..'), { recursive: true });
-  for (const depth of [1_000, 3_000, 5_000]) {
+  for (const depth of [1_000, 2_500, 4_000]) {
     const theirs = `{"auths": {"a.io": ${'['.repeat(depth)}${']'.repeat(depth)}}}`;
     await writeFile(file, theirs);
     const placed = await reconcileTarget(place, [ours]);
@@ -149,7 +167,9 @@ test('a change that somebody makes while we write is merged and not lost', limit
 });
 
 test('what still voids the file for the kubelet, and is no entry, is told', limits, async t => {
-  const { file, place } = await emptyNode(t);
+  const { hostRoot, place: dockers } = await emptyNode(t);
+  const place = { ...dockers, path: '/var/lib/kubelet/config.json' };
+  const file = join(hostRoot, place.path);
   await mkdir(join(file, '..'), { recursive: true });
   await writeFile(file, '{"HttpHeaders": {"X": 3}, "auths": {"b.io": {"auth": "nocolon"}}}');
   const outcome = await reconcileTarget(place, [ours]);
@@ -196,5 +216,35 @@ test(
     assert.deepEqual(again.ownership.of(path).entries.get('a.io')?.digests, [digests[1]]);
     await reconcileTarget(again, []);
     await assert.rejects(stat(file), { code: 'ENOENT' });
+  },
+);
+
+test(
+  'what is revoked while somebody rewrites the file in steps is out of it once that is whole',
+  limits,
+  async t => {
+    const { file, place } = await emptyNode(t);
+    const theirs = { 'b.io': { auth: 'eDp5' } };
+    await mkdir(join(file, '..'), { recursive: true });
+    await writeFile(file, JSON.stringify({ auths: theirs }));
+    assert.equal((await reconcileTarget(place, [ours])).state, 'current');
+    await writeFile(file, '');
+    assert.equal((await reconcileTarget(place, [])).state, 'failed', 'our entry may be in what comes next');
+    await writeFile(file, JSON.stringify({ auths: { ...theirs, 'a.io': { auth: 'dTpw' } } }));
+    assert.equal((await reconcileTarget(place, [])).state, 'current');
+    assert.deepEqual(JSON.parse(await readFile(file, 'utf8')), { auths: theirs });
+  },
+);
+
+test(
+  'what somebody put into a file of ours that is no docker config stays when ours goes',
+  limits,
+  async t => {
+    const { file, place } = await emptyNode(t);
+    await reconcileTarget(place, [ours]);
+    await writeFile(file, 'notes');
+    await utimes(file, new Date(0), new Date(0));
+    assert.equal((await reconcileTarget(place, [])).state, 'current');
+    assert.equal(await readFile(file, 'utf8'), 'notes');
   },
 );

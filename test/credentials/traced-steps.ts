@@ -19,7 +19,8 @@ export type Call = {
 export type Traced = {
   /** The program, as `buildSteps` made it. */
   readonly program: string;
-  readonly move: 'write' | 'clean' | 'report';
+  /** `report` is a write that is looked at and made once more, see `WriteReport`. */
+  readonly move: 'write' | 'report' | 'clean';
   readonly steps: WriteSteps;
   /** What is done to one of the calls, and to which: `signal=KILL`, `error=EIO`. */
   readonly fault?: { readonly call: Call; readonly what: string };
@@ -50,7 +51,7 @@ export async function buildSteps(directory: string): Promise<string> {
 /** Without `read`: the main thread does more of them than the one that works on files, and would be met first. */
 const traced = '%file,close,write,pwrite64,getdents64,fsync,fdatasync,fchmod,fchown,ftruncate';
 
-/** Runs the steps under strace. With a fault, it is checked by nobody that it came at the call that was meant. */
+/** Runs the steps under strace. Where a fault came is for the caller to see. */
 export async function traceSteps({ program, move, steps, fault }: Traced): Promise<TracedRun> {
   const log = `${steps.directory}.calls`;
   const injection = fault ? [`--inject=${fault.call.name}:${fault.what}:when=${fault.call.number}`] : [];
@@ -71,17 +72,20 @@ export async function traceSteps({ program, move, steps, fault }: Traced): Promi
   return { status: signal ?? status, output, calls: readCalls(await readFile(log, 'utf8'), steps.directory) };
 }
 
+/** The calls of the first thread that touches the node: that of another one is a misreading of strace's at a kill. */
 function readCalls(log: string, directory: string): readonly Call[] {
   const counts = new Map<string, number>();
   const calls: Call[] = [];
+  let worker: string | undefined;
   for (const [line, thread, name = '', given = ''] of log.matchAll(/^(\d+) +(\w+)\((.*?)(?:\) += .*)?$/gm)) {
     const number = (counts.get(`${thread} ${name}`) ?? 0) + 1;
     counts.set(`${thread} ${name}`, number);
     const paths = [...given.matchAll(/[<"]([^<>"]*)[>"]/g)].flatMap(([, path = '']) =>
       path.startsWith(`${directory}/`) ? [withoutChance(path.slice(directory.length))] : [],
     );
+    if (paths.length > 0) worker ??= thread;
     const isFaulty = line.endsWith('(INJECTED)');
-    if (paths.length > 0) calls.push({ name, number, about: paths.join(' '), isFaulty });
+    if (paths.length > 0 && thread === worker) calls.push({ name, number, about: paths.join(' '), isFaulty });
   }
   return calls;
 }
