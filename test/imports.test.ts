@@ -12,7 +12,7 @@ const imports: Readonly<Record<string, readonly string[]>> = {
   commands: ['agent', 'status', 'control', 'config', 'settings', 'base'],
   // The agent, and the work that it does when it is its turn.
   agent: ['status', 'control', 'images', 'credentials', 'config', 'settings', 'version', 'base'],
-  status: ['images', 'credentials', 'config', 'base'],
+  status: ['images', 'credentials', 'docker-config', 'config', 'base'],
   // Who works on the node, and how the others reach that one.
   control: ['base'],
   // Of what a docker config says the keyring, with which it pulls.

@@ -6,15 +6,15 @@ import { Failure } from './failure.ts';
 const maxBytes = 8 * 2 ** 20;
 
 /** Reads a text file as UTF-8; see `readFileBytes`. */
-export async function readTextFile(path: string): Promise<string> {
-  return (await readFileBytes(path)).toString('utf8');
+export async function readTextFile(path: string, limit?: number): Promise<string> {
+  return (await readFileBytes(path, limit)).toString('utf8');
 }
 
 /**
  * Reads a file. Anything but a regular file is refused without waiting for it (a named pipe would block for
- * ever), and so is one of more than 8 MiB. Throws the file system's error or a Failure.
+ * ever), and so is one of more than `limit` bytes (8 MiB). Throws the file system's error or a Failure.
  */
-export async function readFileBytes(path: string): Promise<Buffer> {
+export async function readFileBytes(path: string, limit = maxBytes): Promise<Buffer> {
   const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
   try {
     const stats = await file.stat();
@@ -22,11 +22,11 @@ export async function readFileBytes(path: string): Promise<Buffer> {
     const tried = `reading ${path}`;
     if (!stats.isFile())
       throw new Failure({ tried, problem: 'it is no regular file', advice: 'put a file there' });
-    if (stats.size > maxBytes) {
+    if (stats.size > limit) {
       throw new Failure({
         tried,
         problem: `it has ${stats.size} bytes`,
-        advice: `make it smaller than ${maxBytes}`,
+        advice: `make it smaller than ${limit}`,
       });
     }
     return await file.readFile();

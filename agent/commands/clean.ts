@@ -29,7 +29,8 @@ async function cleanHere(settings: Settings, stateDirectory: string): Promise<Cl
     const cleaned = await cleanNode(settings);
     // Also what the agent made for itself, as far as nothing is kept in it. Whoever waits for the lock sees that the
     // file is another one.
-    await rm(lockPath(stateDirectory), { force: true });
+    for (const path of [lockPath(stateDirectory), controlSocketPath(stateDirectory)])
+      await rm(path, { force: true });
     await rmdir(stateDirectory).catch(() => undefined);
     return cleaned;
   } finally {
@@ -39,7 +40,8 @@ async function cleanHere(settings: Settings, stateDirectory: string): Promise<Cl
 
 async function askRunningAgent(stateDirectory: string): Promise<CleanedNode> {
   const socket = controlSocketPath(stateDirectory);
-  const { status, body } = await askAgent(socket, { method: 'POST', path: '/clean', timeoutMs: patience });
+  const path = `/clean?before=${Date.now() + patience}`;
+  const { status, body } = await askAgent(socket, { method: 'POST', path, timeoutMs: patience });
   if (status === 200) return JSON.parse(body);
   throw new Failure({
     tried: 'having the agent of this node clean up',

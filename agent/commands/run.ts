@@ -31,15 +31,18 @@ export async function run(
   let settled = false;
   const ended = new AbortController();
   const startedAt = Date.now();
-  // A look at the clock, so that the progress line moves and `--once` ends also while nothing changes.
-  const ticking = setInterval(() => {
+  // A look at the clock, so that the progress line moves and `--once` ends also while nothing changes. Nobody else needs
+  // it, and the status of thousands of entries is not made for nothing.
+  const isWatched = settings.once || terminal.isTerminal;
+  const tick = () => {
     if (!board) return;
     terminal.showStatus(formatProgress(toStatus(board()).images));
     if (settled || !isSettled(board(), Date.now() - startedAt)) return;
     settled = true;
     if (settings.once) ended.abort();
-    else if (terminal.isTerminal) terminal.write(formatSummary(toStatus(board())));
-  }, 200);
+    else terminal.write(formatSummary(toStatus(board())));
+  };
+  const ticking = isWatched ? setInterval(tick, 200) : undefined;
   try {
     const onStart = (read: () => Board) => {
       board = read;

@@ -10,6 +10,10 @@ export type CleanedTarget = {
   readonly problem: string | null;
 };
 
+/** What is to be done about a record that could not be understood. */
+export const lostRecord =
+  "the record of what is ours could not be understood, so entries from before count as somebody else's; look for them in the docker config files, and then delete this file";
+
 /** How often a file that is being changed by others is tried, and the pause between, in milliseconds. */
 const rounds = 4;
 const pause = 600;
@@ -34,5 +38,7 @@ export async function cleanTargets(
     }
     cleaned.push({ path, ok: outcome.state === 'current', problem: outcome.problem });
   }
+  if (ownership.unreadable !== null)
+    cleaned.push({ path: ownership.unreadable, ok: false, problem: lostRecord });
   return cleaned;
 }

@@ -5,6 +5,7 @@ import type { Logger } from '../base/log.ts';
 import { DirectoryWatch } from '../base/watch.ts';
 import { formatDockerConfigText, parseDockerConfigText } from '../docker-config/docker-config-text.ts';
 import { type Keyring, readKeyring } from '../docker-config/keyring.ts';
+import { lostRecord } from './clean-targets.ts';
 import { findDockerShadows } from './docker-shadows.ts';
 import type { Entry } from './entry.ts';
 import { findLifetimeWarnings, nextExpiry } from './expiry.ts';
@@ -129,7 +130,9 @@ export class CredentialFlow {
     if (!volumes.ok) problems.push(volumes.problem);
     this.#sources = nextSources(this.#sources, volumes);
     this.#helpers.follow(this.#sources, signal);
-    const sources = this.#sources.map(source => this.#helpers.complete(source));
+    // With the answers, so that a later look knows what was in force.
+    this.#sources = this.#sources.map(source => this.#helpers.complete(source));
+    const sources = this.#sources;
 
     const now = new Date();
     const { entries, standings, conflicts } = combineSources(sources, now);
@@ -153,10 +156,12 @@ export class CredentialFlow {
     states: readonly TargetState[],
     now: Date,
   ): Promise<readonly Warning[]> {
+    const lost = this.#targets?.unreadableRecord;
     const written = states.filter(({ state, text }) => state === 'current' && text !== undefined);
     const dockers = written.filter(({ path }) => readerOf(path) === 'docker');
     const registries = entries.map(({ registry }) => registry);
     return [
+      ...(lost ? [{ about: 'lost record', text: `${lost}: ${lostRecord}` }] : []),
       ...findLifetimeWarnings(
         sources.flatMap(source => source.entries),
         now,

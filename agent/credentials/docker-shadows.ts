@@ -1,4 +1,4 @@
-import { hostOfKey, readAsDocker } from '../docker-config/docker-cli-reading.ts';
+import { type DockerReading, hostOfKey, readAsDocker } from '../docker-config/docker-cli-reading.ts';
 import { nameSome, type Warning } from './warning.ts';
 
 /** A docker config that docker's CLI reads, and which entries of it are ours. */
@@ -9,58 +9,47 @@ export type DockerFile = {
   readonly registries: readonly string[];
 };
 
-/** Names what keeps docker's CLI from using the entries that we wrote into its file. */
+/**
+ * Names what keeps docker's CLI from using the entries that we wrote into its file. That it drops the file as a whole
+ * is told by the state of the target.
+ */
 export function findDockerShadows({ path, text, registries }: DockerFile): readonly Warning[] {
   const reading = readAsDocker(text);
-  if (!reading.valid)
-    return [
-      {
-        about: `docker cannot read ${path}`,
-        text: `docker ignores ${path} as a whole: ${reading.problem}; mend or remove what somebody else wrote there`,
-      },
-    ];
-  const helpers = new Map<string, string[]>();
-  const globs: string[] = [];
-  const paths: string[] = [];
+  if (!reading.valid) return [];
+  const matters = new Map<string, string[]>();
   for (const registry of registries) {
-    const host = hostOfKey(registry);
-    if (/[*?[]/.test(host)) {
-      globs.push(registry);
-      continue;
-    }
-    const answer = reading.answer(host);
-    if (answer.kind === 'helper') {
-      const name = `docker-credential-${answer.helper} (${answer.setting})`;
-      helpers.set(name, [...(helpers.get(name) ?? []), registry]);
-    } else if (answer.kind === 'entry' && answer.registry === registry && hasPath(registry))
-      paths.push(registry);
+    const matter = whatIsWrong(registry, reading);
+    if (matter === undefined) continue;
+    const names = matters.get(matter);
+    if (names) names.push(registry);
+    else matters.set(matter, [registry]);
   }
-  return [
-    ...[...helpers].map(([helper, hidden]) => ({
-      about: `docker asks ${helper} in ${path}`,
-      text: `docker asks ${helper} and not the entries for ${nameSome(hidden)} in ${path}; take that setting out of the file if they should count`,
-    })),
-    ...(globs.length === 0
-      ? []
-      : [
-          {
-            about: `globs in ${path}`,
-            text: `docker knows no patterns, so it uses none of ${nameSome(globs)} in ${path}; only the kubelet does`,
-          },
-        ]),
-    ...(paths.length === 0
-      ? []
-      : [
-          {
-            about: `paths in ${path}`,
-            text: `docker takes no notice of the path of ${nameSome(paths)} in ${path} and uses the credential for the whole host`,
-          },
-        ]),
-  ];
+  return [...matters].map(([matter, names]) => ({
+    about: `${matter} in ${path}`,
+    text: `docker ${matter.replace('NAMES', nameSome(names)).replace('FILE', path)}`,
+  }));
+}
+
+/** Why docker does not use an entry as it is meant, with NAMES and FILE to be filled in; undefined if it does. */
+function whatIsWrong(
+  registry: string,
+  reading: DockerReading & { readonly valid: true },
+): string | undefined {
+  const host = hostOfKey(registry);
+  // A bracket at the beginning is that of an IPv6 address.
+  if (/\*|.\[/.test(host))
+    return 'knows no patterns, so it uses none of NAMES in FILE; name the hosts one by one if docker needs them';
+  const answer = reading.answer(host);
+  if (answer.kind === 'none')
+    return 'does not find NAMES in FILE; write Docker Hub as https://index.docker.io/v1/';
+  if (answer.kind === 'helper')
+    return `asks docker-credential-${answer.helper} (${answer.setting}) and not the entries for NAMES in FILE; take that setting out of the file if they should count`;
+  return answer.registry === registry && hasPath(registry)
+    ? 'takes no notice of the path of NAMES in FILE and uses the credential for the whole host; add an entry for the host if that is wrong'
+    : undefined;
 }
 
 function hasPath(registry: string): boolean {
-  const rest = registry.replace(/^https?:\/\//, '');
-  const path = rest.slice(hostOfKey(registry).length);
+  const [, path = ''] = /^(?:[a-z]+:\/\/)?[^/]*(.*)$/is.exec(registry) ?? [];
   return !/^\/?(?:v[12]\/?)?$/.test(path);
 }

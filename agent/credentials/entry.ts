@@ -1,7 +1,7 @@
 import type { SecretText } from '../base/secret-text.ts';
 import { decodeBasicAuth, encodeBasicAuth } from '../docker-config/basic-auth.ts';
 import type { Reader } from './target-kind.ts';
-import { commonLifetime, lifetimeOf, type TokenLifetime } from './token-lifetime.ts';
+import { commonLifetime, isExpired, lifetimeOf, type TokenLifetime } from './token-lifetime.ts';
 
 /** One registry's credential as a source gives it. */
 export type Entry = TokenLifetime & {
@@ -13,17 +13,31 @@ export type Entry = TokenLifetime & {
   readonly auth: SecretText | undefined;
   /** A token that docker exchanges at the registry for others; the kubelet knows no such thing. */
   readonly identityToken: SecretText | undefined;
+  /** It is what a helper program answered. */
+  readonly isAnswer: boolean;
 };
 
 /** What an entry is made of: at least one of `auth` and `identityToken`. */
-export type EntryParts = Pick<Entry, 'registry' | 'source'> & Partial<Pick<Entry, 'auth' | 'identityToken'>>;
+export type EntryParts = Pick<Entry, 'registry' | 'source'> &
+  Partial<Pick<Entry, 'auth' | 'identityToken' | 'isAnswer'>>;
 
 /** Makes an entry, with the lifetime that its secrets tell. */
-export function makeEntry({ registry, source, auth, identityToken }: EntryParts): Entry {
+export function makeEntry({ registry, source, auth, identityToken, isAnswer = false }: EntryParts): Entry {
   const secrets = [auth && decodeBasicAuth(auth).password, identityToken].filter(
     secret => secret !== undefined,
   );
-  return { registry, source, auth, identityToken, ...commonLifetime(secrets.map(lifetimeOf)) };
+  return { registry, source, auth, identityToken, isAnswer, ...commonLifetime(secrets.map(lifetimeOf)) };
+}
+
+/** What is left of an entry at `now`: a password does not end with the token beside it. undefined: nothing. */
+export function unexpired(entry: Entry, now: Date): Entry | undefined {
+  if (!isExpired(entry, now)) return entry;
+  const { registry, source, auth, identityToken, isAnswer } = entry;
+  const password = auth && decodeBasicAuth(auth).password;
+  if (!auth || !identityToken || !password || password.reveal() === '') return undefined;
+  const rest = isExpired(lifetimeOf(password), now) ? { identityToken } : { auth };
+  const left = makeEntry({ registry, source, isAnswer, ...rest });
+  return isExpired(left, now) ? undefined : left;
 }
 
 /**

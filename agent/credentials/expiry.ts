@@ -11,11 +11,6 @@ const notice = 10 * 60_000;
 /** How far two clocks may be apart without a word, in milliseconds. */
 const clockTolerance = 60_000;
 
-/** Whether the entry's own word is that it has ended. It is worse than none: the kubelet tries it and nothing else. */
-export function isExpired({ expiresAt }: Pick<Entry, 'expiresAt'>, now: Date): boolean {
-  return expiresAt !== null && expiresAt <= now;
-}
-
 /** The time at which the next of the entries expires; null if none does after `now`. */
 export function nextExpiry(entries: readonly Pick<Entry, 'expiresAt'>[], now: Date): Date | null {
   const times = entries.flatMap(({ expiresAt }) =>

@@ -14,8 +14,8 @@ export type HelperAnswersOptions = {
   readonly onAnswer: () => void;
 };
 
-/** How many programs run at once. */
-const concurrency = 4;
+/** How many programs run at once, and how many of one name: one that hangs must not keep the others out. */
+const concurrency = { total: 8, perProgram: 2 };
 
 /** The wait after a first failure and the longest one, in milliseconds. */
 const retry = { initial: 5_000, max: 5 * 60_000 };
@@ -28,8 +28,12 @@ type Question = {
   problem: string | undefined;
   failures: number;
   isRunning: boolean;
-  /** When it is to be asked (again), on a clock that nobody sets. */
-  dueAt: number;
+  /** When it was asked last, on a clock that nobody sets; minus infinity: never. */
+  askedAt: number;
+  /** How long to wait after a failure, in milliseconds. */
+  pause: number;
+  /** How long the answer was good for when it came, in milliseconds; infinity if it tells no end. */
+  life: number;
 };
 
 /**
@@ -54,14 +58,17 @@ export class HelperAnswers {
         const key = JSON.stringify([source, registry, suffix]);
         wanted.add(key);
         if (this.#questions.has(key)) continue;
-        const unasked = { entry: undefined, problem: undefined, failures: 0, isRunning: false, dueAt: 0 };
-        this.#questions.set(key, { source, registry, suffix, ...unasked });
+        const unasked = { entry: undefined, problem: undefined, failures: 0, isRunning: false };
+        const times = { askedAt: Number.NEGATIVE_INFINITY, pause: 0, life: 0 };
+        this.#questions.set(key, { source, registry, suffix, ...unasked, ...times });
       }
     }
     for (const key of this.#questions.keys()) if (!wanted.has(key)) this.#questions.delete(key);
-    for (const question of this.#questions.values()) {
-      const isDue = !question.isRunning && question.dueAt <= performance.now();
-      if (isDue && this.#running.size < concurrency && !signal.aborted) this.#start(question, signal);
+    const due = [...this.#questions.values()].filter(question => this.#isDue(question));
+    // Who has waited longest goes first, so that all are asked in turn.
+    for (const question of due.toSorted((a, b) => a.askedAt - b.askedAt)) {
+      if (signal.aborted || this.#running.size >= concurrency.total) return;
+      if (this.#countRunning(question.suffix) < concurrency.perProgram) this.#start(question, signal);
     }
   }
 
@@ -84,6 +91,22 @@ export class HelperAnswers {
     while (this.#running.size > 0) await Promise.all(this.#running);
   }
 
+  #isDue({ isRunning, askedAt, failures, pause, entry, life }: Question): boolean {
+    const passed = performance.now() - askedAt;
+    if (isRunning || passed < Math.min(pause, retry.initial)) return false;
+    if (failures > 0) return passed >= pause;
+    if (!entry) return true;
+    if (!entry.expiresAt) return passed >= this.#options.refresh();
+    // By either clock: one can be set, and the other stands still while the machine sleeps.
+    const left = entry.expiresAt.getTime() - Date.now();
+    return passed >= retry.initial && Math.min(life - passed, left) <= life / 2;
+  }
+
+  #countRunning(suffix: string): number {
+    return [...this.#questions.values()].filter(question => question.isRunning && question.suffix === suffix)
+      .length;
+  }
+
   #start(question: Question, signal: AbortSignal): void {
     const { suffix, registry } = question;
     question.isRunning = true;
@@ -97,10 +120,10 @@ export class HelperAnswers {
   }
 
   #take(question: Question, answer: HelperAnswer): void {
-    const now = performance.now();
+    question.askedAt = performance.now();
     if (answer.kind === 'failure') {
       question.problem = answer.problem;
-      question.dueAt = now + backoffDelay(retry, ++question.failures);
+      question.pause = backoffDelay(retry, ++question.failures);
       return;
     }
     const { source, registry } = question;
@@ -108,10 +131,8 @@ export class HelperAnswers {
       answer.kind === 'identity-token'
         ? { identityToken: answer.token }
         : { auth: encodeBasicAuth(answer.username, answer.secret.reveal()) };
-    const entry = makeEntry({ registry, source, ...secret });
-    Object.assign(question, { entry, problem: undefined, failures: 0 });
-    const left = entry.expiresAt ? entry.expiresAt.getTime() - Date.now() : undefined;
-    // At half its life. One that comes expired is asked for as after a failure, and no timer is set too far.
-    question.dueAt = now + Math.max(retry.initial, left === undefined ? this.#options.refresh() : left / 2);
+    const entry = makeEntry({ registry, source, isAnswer: true, ...secret });
+    const life = entry.expiresAt ? entry.expiresAt.getTime() - Date.now() : Number.POSITIVE_INFINITY;
+    Object.assign(question, { entry, life, problem: undefined, failures: 0, pause: 0 });
   }
 }

@@ -39,7 +39,7 @@ export async function askHelper(question: HelperQuestion): Promise<HelperAnswer>
   const isName = suffixPattern.test(suffix);
   const tried = `asking ${isName ? name : 'a credential helper'} for ${JSON.stringify(registry)}`;
   try {
-    if (!isName) throw misnamed(suffix, tried);
+    if (!isName) throw misnamed(tried);
     const file = await findProgram(directory, name, tried);
     const run = await runBounded(file, ['get'], { input: registry, outputLimit, timeoutMs, signal });
     return readAnswer(outputOf(run, tried), tried);
@@ -57,10 +57,11 @@ const outputLimit = 64 * 1024;
 /** No path can be made of such a suffix. */
 const suffixPattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/;
 
-function misnamed(suffix: string, tried: string): Failure {
+function misnamed(tried: string): Failure {
   return new Failure({
     tried,
-    problem: `docker-credential-SUFFIX cannot be a program with ${JSON.stringify(suffix.slice(0, 100))} for SUFFIX`,
+    // Not quoted: it may be a secret that stands in the wrong place.
+    problem: 'what the Secret names is not the name of a program',
     advice: 'name it with at most 100 letters, digits, dots, dashes and underscores, a letter or digit first',
   });
 }

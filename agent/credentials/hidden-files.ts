@@ -38,10 +38,13 @@ export async function findHiddenFiles(
   });
 }
 
-/** Where the kubelet looks, in its order. Whether its HOME is that of root cannot be seen from outside. */
+/**
+ * Where the kubelet looks, in its order, if it has no HOME, as a service of systemd has none. What is in root's
+ * directory it then never read.
+ */
 function searchPath(root: string): readonly string[] {
-  const configs = [root, '/', '/root/.docker', '/.docker'].map(directory => join(directory, 'config.json'));
-  const legacy = [root, '/', '/root'].map(directory => join(directory, '.dockercfg'));
+  const configs = [root, '/', '/.docker'].map(directory => join(directory, 'config.json'));
+  const legacy = [root, '/'].map(directory => join(directory, '.dockercfg'));
   return [...configs, ...legacy];
 }
 

@@ -3,7 +3,6 @@ import {
   type DockerConfigText,
   formatDockerConfigText,
 } from '../docker-config/docker-config-text.ts';
-import { voidingProblem } from '../docker-config/kubelet-reading.ts';
 import type { OwnedEntry, OwnedTarget } from './ownership.ts';
 
 /** An entry as it is to stand in one file. */
@@ -19,6 +18,8 @@ export type MergeInput = {
   /** The text of the file and what it says (undefined if it is no docker config); undefined if there is no file. */
   readonly existing: { readonly text: string; readonly config: DockerConfigText | undefined } | undefined;
   readonly form: DockerConfigForm;
+  /** Whether an entry, given as raw JSON, makes the file's reader drop it as a whole. */
+  readonly isVoiding: (rawValue: string) => boolean;
   /** The entries that should be there, one per registry. */
   readonly entries: readonly PlannedEntry[];
   readonly owned: Pick<OwnedTarget, 'created' | 'entries' | 'aside'>;
@@ -50,8 +51,8 @@ export function mergeDockerConfig(input: MergeInput): MergeResult {
   const aside = new Map(owned.aside);
   const entries = placeEntries(merged, aside, input);
   withdrawEntries(merged, aside, entries, input);
-  if (entries.size > 0) setVoidingAside(merged, aside, entries);
-  putBack(merged, aside, entries);
+  if (entries.size > 0) setVoidingAside(merged, aside, entries, input);
+  putBack(merged, aside, entries, input);
 
   const others = existing?.config?.others ?? new Map<string, string>();
   const changed = !isSame(before, merged);
@@ -83,6 +84,8 @@ function placeEntries(
     const current = merged.get(registry);
     entries.set(registry, { source, digests: [digest] });
     if (current !== undefined && !isOurs(registry, current, input)) aside.set(registry, current);
+    // Somebody took our entry out (docker logout): they do not want theirs back either.
+    else if (current === undefined && isTakenOut(registry, input)) aside.delete(registry);
     if (current === undefined || input.digest(current) !== digest) merged.set(registry, value);
   }
   return entries;
@@ -104,14 +107,15 @@ function withdrawEntries(
   }
 }
 
-/** One malformed entry makes the kubelet drop the whole file, and ours with it. */
+/** One malformed entry makes its reader drop the whole file, and ours with it. */
 function setVoidingAside(
   merged: Map<string, string>,
   aside: Map<string, string>,
   entries: ReadonlyMap<string, OwnedEntry>,
+  { isVoiding }: MergeInput,
 ): void {
   for (const [registry, value] of merged) {
-    if (entries.has(registry) || voidingProblem(value) === undefined) continue;
+    if (entries.has(registry) || !isVoiding(value)) continue;
     aside.set(registry, value);
     merged.delete(registry);
   }
@@ -122,12 +126,18 @@ function putBack(
   merged: Map<string, string>,
   aside: Map<string, string>,
   entries: ReadonlyMap<string, OwnedEntry>,
+  { isVoiding }: MergeInput,
 ): void {
   for (const [registry, value] of aside) {
-    if (entries.has(registry) || (entries.size > 0 && voidingProblem(value) !== undefined)) continue;
+    if (entries.has(registry) || (entries.size > 0 && isVoiding(value))) continue;
     aside.delete(registry);
     if (!merged.has(registry)) merged.set(registry, value);
   }
+}
+
+/** Our entry is no longer in the file, and nothing has happened to the file as a whole. */
+function isTakenOut(registry: string, { existing, owned }: MergeInput): boolean {
+  return existing?.config !== undefined && owned.entries.has(registry);
 }
 
 function isOurs(registry: string, value: string | undefined, { owned, digest }: MergeInput): boolean {

@@ -90,21 +90,35 @@ export async function restoreOriginal(
   return `it is as it was, but belongs to root now; give it back with chown ${uid}:${gid}`;
 }
 
-/** Whether what is needed to put the file back is there: somebody may have removed it. */
+/** Whether what is needed to put the file back is there, and is what it was: somebody may have removed or changed it. */
 export async function isRestorable(
   file: string,
-  { copy, directory }: OriginalFile,
+  { copy, directory, digest }: OriginalFile,
   stateDirectory: string,
+  digestOf: (bytes: Buffer) => string,
 ): Promise<boolean> {
-  const kept =
-    directory === null ? copy && join(stateDirectory, originals, copy) : join(dirname(file), directory);
-  return kept === null || (await lstat(kept).catch(missingIsUndefined)) !== undefined;
+  if (directory !== null)
+    return (await lstat(join(dirname(file), directory)).catch(missingIsUndefined)) !== undefined;
+  if (copy === null) return true;
+  const bytes = await readFileBytes(join(stateDirectory, originals, copy)).catch(() => undefined);
+  return bytes !== undefined && digestOf(bytes) === digest;
 }
+
+/** So many copies of files that were no docker configs are kept of one target, the newest ones. */
+const maxReplaced = 20;
 
 /** Keeps what was in a file that is no docker config, to the byte, before it is replaced: nothing is lost. */
 export async function keepCopy(path: string, bytes: Buffer, stateDirectory: string): Promise<void> {
   const digest = createHash('sha256').update(bytes).digest('hex');
-  await replaceFile(join(stateDirectory, replaced, nameOfCopy(path, digest)), bytes);
+  const directory = join(stateDirectory, replaced);
+  await replaceFile(join(directory, nameOfCopy(path, digest)), bytes);
+  const names = (await readdir(directory)).filter(name => name.startsWith(nameOfCopy(path, '')));
+  if (names.length <= maxReplaced) return;
+  const copies = await Promise.all(
+    names.map(async name => ({ name, at: (await lstat(join(directory, name))).mtimeMs })),
+  );
+  for (const { name } of copies.toSorted((a, b) => b.at - a.at).slice(maxReplaced))
+    await removeFile(join(directory, name));
 }
 
 /** Removes the copies that no target needs any more, and those begun by a killed agent; best effort. */

@@ -1,9 +1,11 @@
 import { createHmac, randomBytes } from 'node:crypto';
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { codeOf } from '../base/failure.ts';
 import { fileFailure } from '../base/file-failure.ts';
 import { readTextFile } from '../base/read-text-file.ts';
+import { missingIsUndefined } from '../base/real-path.ts';
 import { removeFile, removeLeftoversIn, replaceFile } from '../base/replace-file.ts';
 import { type OriginalFile, originalFile, removeUnusedCopies } from './original.ts';
 
@@ -57,6 +59,9 @@ export const nothingOwned: OwnedTarget = {
   aside: new Map(),
 };
 
+/** The record of a Secret full of tiny entries is some times as large as that; this is room for dozens of them. */
+const maxRecordBytes = 256 * 2 ** 20;
+
 /** The record of what we wrote, kept in the state directory on the node: by it a later start knows ours from theirs. */
 export class Ownership {
   readonly #path: string;
@@ -64,8 +69,17 @@ export class Ownership {
   readonly #targets: Map<string, OwnedTarget>;
   #written: string | undefined;
 
-  private constructor(path: string, key: string, targets: Map<string, OwnedTarget>) {
+  /** Where a record lies that could not be understood, now or before; null if there is none. */
+  readonly unreadable: string | null;
+
+  private constructor(
+    path: string,
+    key: string,
+    targets: Map<string, OwnedTarget>,
+    unreadable: string | null,
+  ) {
     this.#path = path;
+    this.unreadable = unreadable;
     this.#key = key;
     this.#targets = targets;
   }
@@ -77,16 +91,21 @@ export class Ownership {
   static async load(stateDirectory: string): Promise<Ownership> {
     const path = join(stateDirectory, 'ownership.json');
     await removeLeftoversIn(stateDirectory);
-    const text = await readTextFile(path).catch(error => {
+    const text = await readTextFile(path, maxRecordBytes).catch(error => {
       if (codeOf(error) === 'ENOENT') return undefined;
       throw fileFailure(`reading the ownership record ${path}`, error);
     });
     const record = text === undefined ? undefined : parseRecord(text);
-    if (text !== undefined && record === undefined) await replaceFile(`${path}.unreadable`, text);
+    const unreadable = `${path}.unreadable`;
+    if (text !== undefined && record === undefined) {
+      await replaceFile(unreadable, text);
+      await removeFile(path);
+    }
+    const isLost = (await stat(unreadable).catch(missingIsUndefined)) !== undefined;
     const key = record?.key ?? randomBytes(32).toString('hex');
-    const ownership = new Ownership(path, key, record?.targets ?? new Map());
+    const ownership = new Ownership(path, key, record?.targets ?? new Map(), isLost ? unreadable : null);
     // An agent that was killed may have left some. A record that cannot be understood may still need them.
-    if (text === undefined || record) await removeUnusedCopies(stateDirectory, ownership.copies);
+    if (!isLost) await removeUnusedCopies(stateDirectory, ownership.copies);
     return ownership;
   }
 
@@ -145,7 +164,7 @@ export class Ownership {
       entries: [...entries].map(([registry, entry]) => ({ registry, ...entry })),
       aside: [...aside].map(([registry, value]) => ({ registry, value })),
     }));
-    return `${JSON.stringify({ version: 2, key: this.#key, targets }, null, 1)}\n`;
+    return `${JSON.stringify({ version: 2, key: this.#key, targets })}\n`;
   }
 }
 

@@ -43,14 +43,14 @@ export async function readSecretVolumes(directory: string): Promise<SecretVolume
   try {
     const itself = basename(directory);
     const names = await readdir(directory);
-    if (names.some(name => name === '..data' || documentForms.has(name))) {
-      return { ok: true, itself, volumes: new Map([[itself, await readSecret(directory)]]) };
-    }
     const volumes = new Map<string, SecretContent>();
     for (const name of names.sort()) {
       const path = join(directory, name);
       if (!name.startsWith('..') && (await isDirectory(path))) volumes.set(name, await readSecret(path));
     }
+    // A Secret has no directories: where there are some, a document beside them is a stray one, and revokes nothing.
+    if (volumes.size === 0 && names.some(name => name === '..data' || documentForms.has(name)))
+      volumes.set(itself, await readSecret(directory));
     return { ok: true, itself, volumes };
   } catch (error) {
     return { ok: false, problem: fileFailure(tried, error).message };

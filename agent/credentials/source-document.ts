@@ -11,6 +11,7 @@ import {
   parseJsonText,
   stringFields,
 } from '../docker-config/json-text.ts';
+import { hasUser, showRegistry } from '../docker-config/shown-registry.ts';
 import { type Entry, makeEntry } from './entry.ts';
 
 /** A registry whose credential a helper program is to be asked for: `docker-credential-SUFFIX`. */
@@ -56,7 +57,7 @@ export function readDocument(text: string, form: DockerConfigForm, source: strin
     if (reading === 'empty') stored.push(registry);
     else if ('problem' in reading) {
       leftOut.push(registry);
-      problems.push(`the entry ${describeRegistry(registry)} is left out: ${reading.problem}`);
+      problems.push(`the entry ${showRegistry(registry)} is left out: ${reading.problem}`);
     } else entries.set(registry, reading);
   }
   const helpers = form === 'dockercfg' ? [] : readHelpers(root, stored, problems);
@@ -64,10 +65,20 @@ export function readDocument(text: string, form: DockerConfigForm, source: strin
   for (const registry of stored.filter(name => !asked.has(name))) {
     leftOut.push(registry);
     problems.push(
-      `the entry ${describeRegistry(registry)} is left out: it has neither "auth" nor "username" and "password"`,
+      `the entry ${showRegistry(registry)} is left out: it has neither "auth" nor "username" and "password"`,
     );
   }
-  return { ok: true, entries: [...entries.values()], helpers, leftOut, problems };
+  return { ok: true, entries: [...entries.values()], helpers, leftOut, problems: shorten(problems) };
+}
+
+/** So many problems of one document are told one by one. */
+const maxProblems = 20;
+
+function shorten(problems: readonly string[]): readonly string[] {
+  const more = problems.length - maxProblems;
+  return more > 0
+    ? [...problems.slice(0, maxProblems), `there are ${more} more problems like these`]
+    : problems;
 }
 
 /** The registries that the document leaves to helper programs; `stored` are those that it names and says nothing of. */
@@ -86,7 +97,7 @@ function readHelpers(root: JsonNode, stored: readonly string[], problems: string
     problems.push(`its credHelpers is ignored: it is ${kindOf(perRegistry)} and should be an object`);
   for (const [registry, suffix] of membersOf(perRegistry)) {
     const problem = hasUser(registry) ? nameProblem : suffixProblem(suffix);
-    if (problem) problems.push(`the helper of ${describeRegistry(registry)} is left out: ${problem}`);
+    if (problem) problems.push(`the helper of ${showRegistry(registry)} is left out: ${problem}`);
     else requests.set(registry, String(suffix.value));
   }
   return [...requests].map(([registry, suffix]) => ({ registry, suffix }));
@@ -118,15 +129,4 @@ function readSourceEntry(
   // No runtime could be told of it: what the kubelet sends is text.
   if (!isUtf8(Buffer.from(auth.reveal(), 'base64'))) return { problem: 'its "auth" is not UTF-8 text' };
   return makeEntry({ registry, source, auth, ...(identityToken && { identityToken }) });
-}
-
-/** What stands before an `@` in the URL of a registry could be a password, and names are shown. */
-const userInfo = /^(https?:\/\/)?[^/?#]*@/i;
-
-function hasUser(registry: string): boolean {
-  return userInfo.test(registry);
-}
-
-function describeRegistry(registry: string): string {
-  return JSON.stringify(registry.replace(userInfo, '$1'));
 }

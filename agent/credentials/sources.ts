@@ -1,5 +1,4 @@
-import { type Entry, isSameCredential } from './entry.ts';
-import { isExpired } from './expiry.ts';
+import { type Entry, isSameCredential, unexpired } from './entry.ts';
 import type { SecretContent, SecretVolumes } from './secret-volume.ts';
 import { type HelperRequest, readDocument } from './source-document.ts';
 
@@ -49,10 +48,17 @@ function nextSource(name: string, before: Source | undefined, content: SecretCon
   const { entries, helpers, leftOut, problems } = reading;
   // An entry that is still listed, but not usable now, is not revoked: its last good credential stays in force. So
   // does that of a registry whose helper program has yet to answer.
-  const listed = new Set([...leftOut, ...helpers.map(({ registry }) => registry)]);
-  for (const { registry } of entries) listed.delete(registry);
-  const kept = (before?.entries ?? []).filter(({ registry }) => listed.has(registry));
-  return { name, state: 'current', entries: [...entries, ...kept], helpers, leftOut, problems };
+  const named = new Set(entries.map(({ registry }) => registry));
+  const unusable = new Set(leftOut);
+  const asked = new Set(helpers.map(({ registry }) => registry));
+  const kept = (before?.entries ?? []).filter(
+    ({ registry, isAnswer }) =>
+      unusable.has(registry) || (asked.has(registry) && (isAnswer || !named.has(registry))),
+  );
+  // What a program answered before goes before what the document says, as its next answer will.
+  const keptNames = new Set(kept.map(({ registry }) => registry));
+  const others = entries.filter(({ registry }) => !keptNames.has(registry));
+  return { name, state: 'current', entries: [...others, ...kept], helpers, leftOut, problems };
 }
 
 function keep(name: string, before: Source | undefined, problem: string): Source {
@@ -87,38 +93,45 @@ export type CombinedEntries = {
  */
 export function combineSources(sources: readonly Source[], now: Date): CombinedEntries {
   const winners = new Map<string, Entry>();
+  const standings: EntryStanding[] = [];
   const conflicts: string[] = [];
   const ordered = sources.toSorted((a, b) => compareText(a.name, b.name));
-  for (const entry of ordered
-    .flatMap(({ entries }) => entries)
-    .filter(candidate => !isExpired(candidate, now))) {
+  for (const entry of ordered.flatMap(({ entries }) => entries)) {
+    const left = unexpired(entry, now);
+    if (!left) {
+      standings.push({ ...pick(entry), state: 'expired' });
+      continue;
+    }
     const loser = winners.get(entry.registry);
-    if (loser && !isSameCredential(loser, entry)) {
-      const sourceNames = `${loser.source} and ${entry.source}`;
+    if (loser && !isSameCredential(loser, left)) {
+      const sourceNames = `${loser.source} and ${left.source}`;
       conflicts.push(
         `${JSON.stringify(entry.registry)} is in the Secrets ${sourceNames}; the latter is used`,
       );
     }
-    winners.set(entry.registry, entry);
+    if (loser) standings.push({ ...pick(loser), state: 'displaced' });
+    winners.set(entry.registry, left);
   }
-  const standingOf = (entry: Entry): EntryStanding['state'] => {
-    if (isExpired(entry, now)) return 'expired';
-    return winners.get(entry.registry) === entry ? 'written' : 'displaced';
-  };
-  const standings = ordered.flatMap(({ name, entries, leftOut }) => {
-    const kept = new Set(entries.map(({ registry }) => registry));
-    return [
-      ...entries.map(entry => ({ ...pick(entry), state: standingOf(entry) })),
-      ...leftOut
-        .filter(registry => !kept.has(registry))
-        .map(registry => ({ registry, source: name, expiresAt: null, state: 'invalid' as const })),
-    ];
-  });
+  const entries = [...winners.values()].toSorted((a, b) => compareText(a.registry, b.registry));
+  standings.push(
+    ...entries.map(entry => ({ ...pick(entry), state: 'written' as const })),
+    ...ordered.flatMap(findInvalid),
+  );
   return {
-    entries: [...winners.values()].toSorted((a, b) => compareText(a.registry, b.registry)),
-    standings: standings.toSorted((a, b) => compareText(a.registry, b.registry)),
+    entries,
+    standings: standings.toSorted(
+      (a, b) => compareText(a.registry, b.registry) || compareText(a.source, b.source),
+    ),
     conflicts,
   };
+}
+
+/** The entries of a source that are listed, cannot be used, and never could. */
+function findInvalid({ name, entries, leftOut }: Source): readonly EntryStanding[] {
+  const kept = new Set(entries.map(({ registry }) => registry));
+  return leftOut
+    .filter(registry => !kept.has(registry))
+    .map(registry => ({ registry, source: name, expiresAt: null, state: 'invalid' as const }));
 }
 
 function pick({ registry, source, expiresAt }: Entry) {

@@ -67,7 +67,9 @@ export async function findRefusal(
   const stats = await lstat(file).catch(missingIsUndefined);
   if (!stats?.isSymbolicLink()) return undefined;
   const leadsTo = await realpath(file).catch(missingIsUndefined);
-  if (leadsTo === join(directory, basename(leadsTo ?? ''))) return undefined;
+  if (leadsTo === undefined)
+    return 'it is a symbolic link that leads nowhere; replace it by a file, or remove it';
+  if (leadsTo === join(directory, basename(leadsTo))) return undefined;
   return 'it is a symbolic link that leads out of its directory; replace the link by a file, or remove it';
 }
 

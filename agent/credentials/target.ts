@@ -1,10 +1,13 @@
+import { isUtf8 } from 'node:buffer';
 import { rename, rmdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { codeOf } from '../base/failure.ts';
 import { fileFailure } from '../base/file-failure.ts';
 import { missingDirectories } from '../base/real-path.ts';
 import { removeFile, removeLeftovers, replaceFile } from '../base/replace-file.ts';
-import { readAsKubelet } from '../docker-config/kubelet-reading.ts';
+import { isVoidingForDocker, readAsDocker } from '../docker-config/docker-cli-reading.ts';
+import { isVoidingForKubelet, readAsKubelet } from '../docker-config/kubelet-reading.ts';
+import { withoutOurs } from './broken-text.ts';
 import { type Entry, entryValue } from './entry.ts';
 import { type MergeResult, mergeDockerConfig, type PlannedEntry } from './merge.ts';
 import {
@@ -41,7 +44,7 @@ export type TargetOutcome = {
   readonly problem: string | null;
   /** This look changed the file. */
   readonly written: boolean;
-  /** Somebody else had changed the file since we wrote it last. */
+  /** What we had written was no longer what should be there: unless that is new, somebody else has changed it. */
   readonly drifted: boolean;
   /** What the file says, or would say if it could be written; by it the credentials of our own pulls are chosen. */
   readonly text: string | undefined;
@@ -104,6 +107,8 @@ type Look = {
   readonly merge: MergeResult;
   /** The file is as we wrote it, or as it was before us: nobody's later work is in it. */
   readonly isUntouched: boolean;
+  /** What stays of a file that is no docker config when ours is taken out of it; undefined if nothing of ours is in it. */
+  readonly rest: Buffer | undefined;
 };
 
 async function lookAt(place: TargetPlace, entries: readonly PlannedEntry[]): Promise<Look> {
@@ -113,18 +118,30 @@ async function lookAt(place: TargetPlace, entries: readonly PlannedEntry[]): Pro
   const existing = await readExisting(file, form);
   const owned = ownership.of(path);
   const digest = (value: string) => ownership.digest(value);
-  const merge = mergeDockerConfig({ existing, form, entries, owned, digest });
+  const merge = mergeDockerConfig({ existing, form, isVoiding: voidingFor(path), entries, owned, digest });
   const bytes = existing && !existing.isDirectory ? ownership.digestBytes(existing.bytes) : undefined;
   const isUntouched =
     bytes === undefined
       ? await isMovedAside(file, owned)
       : [...owned.wrote, owned.original?.digest].includes(bytes);
-  return { file, existing, owned, merge, isUntouched };
+  const rest = existing && !existing.config && !isUntouched ? restOf(existing, owned, ownership) : undefined;
+  return { file, existing, owned, merge, isUntouched, rest };
+}
+
+function restOf(
+  { bytes }: ExistingFile,
+  { entries }: OwnedTarget,
+  ownership: Pick<Ownership, 'digest'>,
+): Buffer | undefined {
+  const ours = new Set([...entries.values()].flatMap(({ digests }) => digests));
+  const text = bytes.toString('latin1');
+  const rest = withoutOurs(text, value => ours.has(ownership.digest(value)));
+  return rest === text ? undefined : Buffer.from(rest, 'latin1');
 }
 
 /** Whether there is no file because we were killed between moving a directory aside and writing the file. */
 async function isMovedAside(file: string, { original }: OwnedTarget): Promise<boolean> {
-  return original?.directory ? await isRestorable(file, original, '') : false;
+  return original?.directory ? await isRestorable(file, original, '', () => '') : false;
 }
 
 /** Whether the file is no docker config, while it is to be, or while what it says next may hold entries of ours. */
@@ -187,32 +204,47 @@ async function write(
   }
 }
 
-function isWriteNeeded({ rewrite = false }: TargetPlace, { existing, merge, isUntouched }: Look): boolean {
+function isWriteNeeded(
+  { rewrite = false }: Pick<TargetPlace, 'rewrite'>,
+  { existing, merge, isUntouched, rest }: Look,
+): boolean {
   if (merge.text !== existing?.text) return true;
   // Nothing there, and untouched: a directory is still aside.
-  if (merge.entries.size === 0) return existing === undefined && isUntouched;
+  if (merge.entries.size === 0) return rest !== undefined || (existing === undefined && isUntouched);
   return rewrite || existing === undefined || !isPrivate(existing);
 }
 
 /** Puts the new text, or the very file that was there before ours, into its place. Returns what could not be restored. */
 async function replace(
   place: TargetPlace,
-  { file, existing, owned, merge, isUntouched }: Look,
+  { file, existing, owned, merge, isUntouched, rest }: Look,
   settled: OwnedTarget,
   unlessChanged: () => Promise<void>,
 ): Promise<string | null> {
   // A directory that was moved aside is no change by somebody else.
   const options = existing?.isDirectory ? {} : { beforeRename: unlessChanged };
+  if (rest && merge.text === existing?.text) {
+    await replaceFile(file, rest, options);
+    return null;
+  }
   if (existing?.isDirectory) await moveAside(file, settled, unlessChanged);
-  else if (existing && !existing.config) await keepCopy(place.path, existing.bytes, place.stateDirectory);
+  else if (existing && isLossy(existing))
+    await keepCopy(place.path, rest ?? existing.bytes, place.stateDirectory);
   const original = merge.entries.size === 0 && isUntouched ? owned.original : null;
-  if (original && (await isRestorable(file, original, place.stateDirectory)))
+  const digest = (bytes: Buffer) => place.ownership.digestBytes(bytes);
+  if (original && (await isRestorable(file, original, place.stateDirectory, digest)))
     return await restoreOriginal(file, original, place.stateDirectory, options);
   if (merge.text === undefined) await unlessChanged().then(() => removeFile(file));
   else await replaceFile(file, merge.text, options);
   return (
-    original && 'the copy of the file that was there before is gone, so ours is taken out of what is there'
+    original &&
+    'the copy of the file that was there before is gone or damaged, so ours is taken out of what is there'
   );
+}
+
+/** Whether something of the file would be lost in what we write: it is no docker config, or has bytes that are no text. */
+function isLossy({ bytes, config }: ExistingFile): boolean {
+  return config === undefined || !isUtf8(bytes);
 }
 
 /** Moves a directory that stands in the place of the file aside, whatever is in it; only an empty one could be removed. */
@@ -240,8 +272,10 @@ async function settle(place: TargetPlace, look: Look): Promise<OwnedTarget> {
   return {
     created: merge.created,
     directories: [
-      ...owned.directories,
-      ...missing.map(directory => directory.slice(join(hostRoot, '/').length - 1)),
+      ...new Set([
+        ...owned.directories,
+        ...missing.map(directory => directory.slice(join(hostRoot, '/').length - 1)),
+      ]),
     ],
     original,
     wrote: merge.text === undefined ? [] : [ownership.digestBytes(merge.text)],
@@ -260,7 +294,8 @@ function both(before: OwnedTarget, after: OwnedTarget): OwnedTarget {
   return {
     created: before.created || after.created,
     directories: [...new Set([...before.directories, ...after.directories])],
-    original: after.original ?? before.original,
+    // Once somebody else has written, the original must not come back over that, whenever we are killed.
+    original: after === nothingOwned ? before.original : after.original,
     wrote: [...new Set([...before.wrote, ...after.wrote])],
     entries,
     aside: new Map([...before.aside, ...after.aside]),
@@ -273,12 +308,14 @@ class ChangedMeanwhile extends Error {}
 /** How often a file that others change at the same time is merged anew before that is reported. */
 const maxRounds = 5;
 
-function nothingFound(path: string) {
+/** What there is to say of a target that was not looked into. */
+export function nothingFound(path: string) {
   const none = { managed: 0, foreign: 0, displaced: [], setAside: [] };
   return { path, ...none, written: false, drifted: false, text: undefined };
 }
 
-function describe(path: string, { existing, owned, merge, isUntouched }: Look) {
+function describe(path: string, look: Look) {
+  const { owned, merge } = look;
   const kept = [...merge.aside.keys()];
   return {
     path,
@@ -287,17 +324,25 @@ function describe(path: string, { existing, owned, merge, isUntouched }: Look) {
     displaced: kept.filter(registry => merge.entries.has(registry)),
     setAside: kept.filter(registry => !merge.entries.has(registry)),
     written: false,
-    drifted: owned.entries.size > 0 && !isUntouched && merge.text !== existing?.text,
+    drifted: owned.entries.size > 0 && isWriteNeeded({}, look),
     text: merge.text,
   };
 }
 
-/** Whatever still voids a file of the kubelet is somebody else's, and no entry. */
+/** Which entries make the reader of the file at `path` drop it. Docker's file may be read by a kubelet, too. */
+function voidingFor(path: string): (rawValue: string) => boolean {
+  if (readerOf(path) === 'kubelet') return isVoidingForKubelet;
+  return rawValue => isVoidingForKubelet(rawValue) || isVoidingForDocker(rawValue);
+}
+
+/** Whatever still voids a file is somebody else's, and no entry. */
 function findVoid(path: string, { text, entries }: MergeResult): Pick<TargetOutcome, 'state' | 'problem'> {
-  const isKubelets = readerOf(path) === 'kubelet' && entries.size > 0;
-  const reading = isKubelets && text !== undefined ? readAsKubelet(text, formOf(path)) : undefined;
-  if (reading?.valid !== false) return { state: 'current', problem: null };
-  const problem = `${path} is dropped by the kubelet as a whole: ${reading.problem}; mend or remove what somebody else wrote there`;
+  if (text === undefined || entries.size === 0) return { state: 'current', problem: null };
+  const isKubelets = readerOf(path) === 'kubelet';
+  const reading = isKubelets ? readAsKubelet(text, formOf(path)) : readAsDocker(text);
+  if (reading.valid) return { state: 'current', problem: null };
+  const who = isKubelets ? 'the kubelet' : 'docker';
+  const problem = `${path} is dropped by ${who} as a whole: ${reading.problem}; mend or remove what somebody else wrote there`;
   return { state: 'failed', problem };
 }
 

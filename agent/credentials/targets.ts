@@ -1,4 +1,5 @@
-import { join } from 'node:path';
+import { realpath } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { backoffLimit } from '../base/backoff.ts';
 import { formatDuration } from '../base/duration.ts';
 import { Contest } from './contest.ts';
@@ -6,6 +7,7 @@ import type { Entry } from './entry.ts';
 import type { Ownership } from './ownership.ts';
 import {
   inspectTarget,
+  nothingFound,
   planEntries,
   reconcileTarget,
   type TargetOutcome,
@@ -63,17 +65,31 @@ export class Targets {
     signal: AbortSignal,
   ): Promise<readonly TargetState[]> {
     const states: TargetState[] = [];
+    const departed: TargetState[] = [];
+    // First, because it may be the same file under another name.
+    for (const path of this.#options.ownership.targets.filter(target => !paths.includes(target))) {
+      if (signal.aborted) return states;
+      const outcome = await reconcileTarget(this.#place(path), []);
+      if (outcome.state !== 'current') departed.push({ ...outcome, writtenAt: null, kubeletSeesBy: null });
+    }
+    const places = new Map<string, string>();
     for (const path of paths) {
       // On the way out the file that is being written is finished, and no other is begun.
       if (signal.aborted) return states;
-      states.push(await this.#withTimes(await this.#reconcileOne(path, entries)));
+      const place = await realPlace(join(this.#options.hostRoot, path));
+      const same = places.get(place);
+      places.set(place, same ?? path);
+      const outcome = same ? sameFile(path, same) : await this.#reconcileOne(path, entries);
+      states.push(await this.#withTimes(outcome));
     }
-    for (const path of this.#options.ownership.targets.filter(target => !paths.includes(target))) {
-      const outcome = await reconcileTarget(this.#place(path), []);
-      if (outcome.state !== 'current') states.push({ ...outcome, writtenAt: null, kubeletSeesBy: null });
-    }
+    states.push(...departed);
     for (const path of this.#memories.keys()) if (!paths.includes(path)) this.#memories.delete(path);
     return states;
+  }
+
+  /** Where a record lies that could not be understood; null if there is none. */
+  get unreadableRecord(): string | null {
+    return this.#options.ownership.unreadable;
   }
 
   /** Whether changes of this target are worth a look at once: not while it is left to somebody else. */
@@ -95,7 +111,7 @@ export class Targets {
     if (!isNews && memory.contest.isPaused(performance.now())) return this.#inspectContested(path, entries);
     const rewrite = memory.failures > 0;
     const outcome = await reconcileTarget({ ...this.#place(path), rewrite }, entries);
-    memory.plan = plan;
+    if (outcome.state === 'current') memory.plan = plan;
     memory.failures = outcome.state === 'failed' ? memory.failures + 1 : 0;
     if (outcome.drifted && !isNews) memory.contest.noteRepair(performance.now(), this.#options.resync());
     return outcome;
@@ -136,4 +152,16 @@ export class Targets {
     const seen = writtenAt && isKubelets ? new Date(writtenAt.getTime() + kubeletCacheMilliseconds) : null;
     return { ...outcome, writtenAt, kubeletSeesBy: seen };
   }
+}
+
+/** Where a file really is, whether or not it is there: links on the way to it count, a link in its place does not. */
+async function realPlace(file: string): Promise<string> {
+  const directory = await realpath(dirname(file)).catch(() => dirname(file));
+  return join(directory, basename(file));
+}
+
+/** Two names of one file would each take the entries of the other for somebody else's. */
+function sameFile(path: string, other: string): TargetOutcome {
+  const problem = `it is the same file as ${other}, by a link on the way; take one of them out of credentials.targets`;
+  return { ...nothingFound(path), state: 'refused', problem };
 }

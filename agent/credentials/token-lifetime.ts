@@ -34,6 +34,11 @@ export function commonLifetime(lifetimes: readonly TokenLifetime[]): TokenLifeti
   };
 }
 
+/** Whether a credential's own word is that it has ended. It is worse than none: the kubelet tries it and nothing else. */
+export function isExpired({ expiresAt }: Pick<TokenLifetime, 'expiresAt'>, now: Date): boolean {
+  return expiresAt !== null && expiresAt <= now;
+}
+
 function readObject(base64: string): Record<string, unknown> {
   try {
     const value: unknown = JSON.parse(Buffer.from(base64, 'base64url').toString('utf8'));

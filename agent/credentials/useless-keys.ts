@@ -28,6 +28,7 @@ function whyUseless(registry: string): string | undefined {
   if (dockerHubNames.includes(host)) return 'Docker Hub is written https://index.docker.io/v1/';
   if (host === 'index.docker.io' && path !== '')
     return 'Docker Hub is written https://index.docker.io/v1/, with its last slash';
+  if (/.\[/.test(host)) return 'the newest kubelets know no [a-z] in a host; use *';
   if (host !== host.toLowerCase())
     return 'the kubelet compares letter by letter; write the host in lower case';
   if (path !== path.toLowerCase()) return 'the names of repositories are in lower case';

@@ -1,7 +1,8 @@
 import { canonicalBasicAuth, decodeBasicAuth } from './basic-auth.ts';
-import { checkField, entryFields } from './docker-cli-types.ts';
-import { type JsonNode, kindOf, membersOf, parseJsonStart, stringFields } from './json-text.ts';
+import { checkField } from './docker-cli-types.ts';
+import { type JsonNode, membersOf, parseJsonStart, stringFields } from './json-text.ts';
 import { parseUrl } from './registry-key.ts';
+import { showRegistry } from './shown-registry.ts';
 
 /** Where docker's CLI takes the credential of a registry host from. */
 type DockerAnswer =
@@ -44,8 +45,8 @@ export function readAsDocker(text: string): DockerReading {
   }
   // Only now, as docker's CLI does it: an entry that a later one has replaced may hold any "auth".
   for (const [registry, value] of settings.auths) {
-    const problem = dockerProblem(value);
-    if (problem) return invalid(`its entry ${JSON.stringify(registry)} is malformed for docker: ${problem}`);
+    const problem = authProblem(value);
+    if (problem) return invalid(`its entry ${showRegistry(registry)} is malformed for docker: ${problem}`);
   }
   // The first of a host; docker's CLI takes any, in the random order of Go's maps.
   const keys = [...settings.auths.keys()].toReversed();
@@ -81,13 +82,15 @@ export function hostOfKey(registry: string): string {
   return bare.includes(':') ? `[${bare}]:${port}` : `${bare}:${port}`;
 }
 
-/** What is wrong with an entry that makes docker's CLI drop the whole file; undefined if nothing is. */
-function dockerProblem(value: JsonNode): string | undefined {
-  if (value.type === 'null') return undefined;
-  if (value.type !== 'object') return `it is ${kindOf(value)} and should be an object`;
-  const fields = stringFields(value, entryFields);
-  if ('problem' in fields) return fields.problem;
-  if (fields.auth === '') return undefined;
+/** What is wrong with the `auth` of an entry, which is of the right type; undefined if nothing is. */
+/** Whether an entry, given as raw JSON, makes docker's CLI drop the whole file. */
+export function isVoidingForDocker(rawValue: string): boolean {
+  return !readAsDocker(`{"auths": {"entry": ${rawValue}}}`).valid;
+}
+
+function authProblem(entry: JsonNode): string | undefined {
+  const fields = stringFields(entry, ['auth']);
+  if ('problem' in fields || fields.auth === '') return undefined;
   const auth = canonicalBasicAuth(fields.auth);
   const padded = fields.auth.replace(/[\r\n]/g, '').length % 4 === 0;
   if (!auth || !padded) return 'its "auth" is not the padded base64 of user:password';

@@ -4,7 +4,7 @@ import { isNamed, type JsonNode, kindOf, membersOf, stringFields } from './json-
 type Check = (value: JsonNode) => string | undefined;
 
 /** The fields of an entry; docker's CLI decodes them all, whatever it needs. */
-export const entryFields = [
+const entryFields = [
   'auth',
   'username',
   'password',

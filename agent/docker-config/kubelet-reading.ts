@@ -3,6 +3,7 @@ import { canonicalBasicAuth, decodeBasicAuth } from './basic-auth.ts';
 import { type Credential, noCredential } from './credential.ts';
 import type { DockerConfigForm } from './docker-config-text.ts';
 import { isNamed, type JsonNode, kindOf, membersOf, parseJsonText, stringFields } from './json-text.ts';
+import { showRegistry } from './shown-registry.ts';
 
 /** What the kubelet makes of a docker config. */
 export type KubeletReading =
@@ -44,12 +45,10 @@ function readKubeletEntry(value: JsonNode): Credential | { readonly problem: str
     : { problem: 'its "auth" is not the base64 of user:password' };
 }
 
-/** What is wrong with an entry, given as raw JSON, that voids the whole file for the kubelet; undefined if nothing is. */
-export function voidingProblem(rawValue: string): string | undefined {
+/** Whether an entry, given as raw JSON, makes the kubelet drop the whole file. */
+export function isVoidingForKubelet(rawValue: string): boolean {
   const value = parseJsonText(rawValue);
-  if (value === undefined) return 'it is not JSON';
-  const entry = readKubeletEntry(value);
-  return 'problem' in entry ? entry.problem : undefined;
+  return value === undefined || 'problem' in readKubeletEntry(value);
 }
 
 function readAuths(auths: JsonNode, credentials: Map<string, Credential>): KubeletReading | undefined {
@@ -64,7 +63,7 @@ function addEntries(entries: JsonNode, credentials: Map<string, Credential>): Ku
   for (const [registry, value] of membersOf(entries)) {
     const credential = readKubeletEntry(value);
     if ('problem' in credential)
-      return invalid(`its entry ${JSON.stringify(registry)} is malformed: ${credential.problem}`);
+      return invalid(`its entry ${showRegistry(registry)} is malformed: ${credential.problem}`);
     credentials.set(registry, credential);
   }
   return undefined;

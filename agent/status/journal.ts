@@ -6,6 +6,7 @@ import type { CredentialState } from '../credentials/credential-flow.ts';
 import type { Source } from '../credentials/sources.ts';
 import type { TargetState } from '../credentials/targets.ts';
 import type { Warning } from '../credentials/warning.ts';
+import { withoutUser } from '../docker-config/shown-registry.ts';
 import type { ImageState } from '../images/image-state.ts';
 import type { Metrics } from './metrics.ts';
 import { describeSetAside } from './readiness.ts';
@@ -107,11 +108,13 @@ export class Journal {
     });
     this.#once(`displaced ${path}`, displaced.join(' '), () => {
       for (const registry of displaced)
-        this.#log.warn({ target: path, registry }, "somebody else's entry is kept aside");
+        this.#log.warn(
+          { target: path, registry: withoutUser(registry) },
+          "somebody else's entry is kept aside",
+        );
     });
     this.#once(`set aside ${path}`, setAside.join(' '), () => {
-      for (const registry of setAside)
-        this.#log.warn({ target: path, registry }, describeSetAside(path, registry));
+      for (const registry of setAside) this.#log.warn({ target: path }, describeSetAside(path, registry));
     });
   }
 

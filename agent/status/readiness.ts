@@ -1,5 +1,6 @@
 import { formatByteSize } from '../base/byte-size.ts';
 import type { CredentialState } from '../credentials/credential-flow.ts';
+import { showRegistry } from '../docker-config/shown-registry.ts';
 import { type DiskSpace, isDiskLow } from '../images/disk.ts';
 import type { ImageState } from '../images/image-state.ts';
 import type { ImagesState } from '../images/images-state.ts';
@@ -51,7 +52,7 @@ export function findNotes({ credentials, images }: Board): readonly string[] {
 
 /** What is said of somebody else's entry that would void a file. */
 export function describeSetAside(path: string, registry: string): string {
-  return `somebody else's entry ${JSON.stringify(registry)} in ${path} is malformed and would make the kubelet drop the whole file, so it is kept aside; write it anew (docker login) if it is needed`;
+  return `somebody else's entry ${showRegistry(registry)} in ${path} is malformed and would void the whole file for its reader, so it is kept aside; write it anew (docker login) if it is needed`;
 }
 
 function credentialReasons({ sources, targets, problems }: CredentialState): readonly string[] {

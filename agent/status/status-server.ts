@@ -11,7 +11,7 @@ export type StatusServerOptions = {
   readonly listen: string;
   readonly status: () => Status;
   readonly metrics: Metrics;
-  /** Answers `POST /clean` with what it returns, as JSON; without it everything can only be read. */
+  /** Answers `POST /clean?before=MILLISECONDS` with what it returns, as JSON; without it all can only be read. */
   readonly clean?: () => Promise<unknown>;
 };
 
@@ -70,9 +70,14 @@ async function answer(
   response: ServerResponse,
   options: StatusServerOptions,
 ): Promise<void> {
-  const path = URL.parse(request.url ?? '/', 'http://localhost')?.pathname;
-  if (request.method === 'POST' && path === '/clean' && options.clean)
+  const url = URL.parse(request.url ?? '/', 'http://localhost');
+  const path = url?.pathname;
+  if (request.method === 'POST' && path === '/clean' && options.clean) {
+    // Whoever asked has given up by then, and must not be surprised by it later.
+    if (Date.now() > Number(url?.searchParams.get('before') ?? Infinity))
+      return send(response, 408, 'text/plain', 'it was asked for too long ago\n');
     return send(response, 200, 'application/json', `${JSON.stringify(await options.clean())}\n`);
+  }
   if (request.method !== 'GET' && request.method !== 'HEAD') {
     return send(response, 405, 'text/plain', 'this can only be read\n');
   }

@@ -1,4 +1,5 @@
 import type { CredentialState } from '../credentials/credential-flow.ts';
+import { withoutUser } from '../docker-config/shown-registry.ts';
 import type { ImageState } from '../images/image-state.ts';
 import type { UnusableImage } from '../images/wanted-images.ts';
 import type { Board } from './board.ts';
@@ -59,8 +60,8 @@ function toCredentialStatus(credentials: CredentialState | undefined) {
       foreign: target.foreign,
       writtenAt: target.writtenAt?.toISOString() ?? null,
       kubeletSeesBy: target.kubeletSeesBy?.toISOString() ?? null,
-      displaced: target.displaced,
-      setAside: target.setAside,
+      displaced: target.displaced.map(withoutUser),
+      setAside: target.setAside.map(withoutUser),
       problem: target.problem,
     })),
     warnings: (credentials?.warnings ?? []).map(({ text }) => text),

@@ -272,15 +272,19 @@ test('stays up with a broken, an empty and a missing Secret, and recovers', limi
   assert.match((await agent.get('/readyz')).body, /no Secret is mounted/);
 });
 
-test('stays up when a target is a directory, writes the other one, and recovers', limits, async t => {
+test('moves a directory aside that stands in the place of a target, with what is in it', limits, async t => {
   const node = await nodeWith(t);
-  await mkdir(join(node.hostRoot, kubeletFile), { recursive: true });
+  const file = join(node.hostRoot, kubeletFile);
+  await mkdir(file, { recursive: true });
+  await writeFile(join(file, 'theirs'), 'x');
   const agent = await startAgent(t, flagsFor(node));
-  await agent.untilNotReady(/config\.json: it is a directory/);
-  assert.equal(await authIn(node, dockerFile), 'team-a:first-Passw0rd');
-  await rm(join(node.hostRoot, kubeletFile), { recursive: true });
   await agent.untilReady();
-  assert.equal(await authIn(node, kubeletFile), 'team-a:first-Passw0rd');
+  for (const path of [kubeletFile, dockerFile])
+    assert.equal(await authIn(node, path), 'team-a:first-Passw0rd');
+  const [aside = ''] = (await readdir(join(file, '..'))).filter(name =>
+    name.startsWith('config.json.directory-'),
+  );
+  assert.equal(await readFile(join(file, '..', aside, 'theirs'), 'utf8'), 'x');
 });
 
 test(

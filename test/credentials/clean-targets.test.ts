@@ -219,3 +219,101 @@ test('without its record, or with that of another node, nothing is taken for our
   await clean();
   assert.equal(await readFile(join(hostRoot, docker), 'utf8'), written);
 });
+
+test(
+  'after a kill the file of before does not come back over what somebody else has written since',
+  limits,
+  async t => {
+    const { hostRoot, write, clean } = await node(t, { [docker]: '{"auths": {"a.io": {"auth": "eDp5"}}}' });
+    await write(docker, basicEntry('r.io'));
+    await writeFile(
+      join(hostRoot, docker),
+      '{"auths": {"a.io": {"auth": "eDp5"}, "b.io": {"auth": "eDp5"}}}',
+    );
+    // The record of what came of it is not written, as if we were killed before.
+    const stateDirectory = join(hostRoot, 'state');
+    const ownership = await Ownership.load(stateDirectory);
+    let records = 0;
+    const record: Ownership['record'] = async (...args) => {
+      if (++records > 1) throw new Error('killed');
+      await ownership.record(...args);
+    };
+    const broken = {
+      of: (path: string) => ownership.of(path),
+      digest: (value: string) => ownership.digest(value),
+      digestBytes: (bytes: string | Uint8Array) => ownership.digestBytes(bytes),
+      copies: ownership.copies,
+      record,
+    };
+    await reconcileTarget({ path: docker, hostRoot, stateDirectory, ownership: broken }, [
+      basicEntry('r.io'),
+    ]);
+    assert.equal(records, 2);
+    await clean();
+    assert.deepEqual(JSON.parse(await readFile(join(hostRoot, docker), 'utf8')), {
+      auths: { 'a.io': { auth: 'eDp5' }, 'b.io': { auth: 'eDp5' } },
+    });
+  },
+);
+
+test(
+  'what somebody appended to our file stays, and our secret does not, in it or in a copy',
+  limits,
+  async t => {
+    const secret = basicEntry('a.io').auth?.reveal() ?? '';
+    for (const again of [false, true]) {
+      const { hostRoot, write, clean } = await node(t);
+      const file = join(hostRoot, docker);
+      await write(docker, basicEntry('a.io'));
+      const ours = await readFile(file, 'utf8');
+      assert.ok(ours.includes(secret));
+      await writeFile(file, `${ours}oops\n`);
+      await utimes(file, new Date(0), new Date(0));
+      // With an agent that writes it anew, the broken one is kept as a copy.
+      if (again) assert.equal((await write(docker, basicEntry('a.io'))).state, 'current');
+      assert.deepEqual(await clean(), [{ path: docker, ok: true, problem: null }]);
+      const left = (await everythingIn(join(hostRoot, again ? 'state/replaced' : 'root'))).join('\n');
+      const content = Buffer.from(left.split(' ').at(-1) ?? '', 'base64').toString();
+      assert.match(content, /oops/);
+      assert.ok(!content.includes(secret), content);
+    }
+  },
+);
+
+test('a record that cannot be understood is no clean node: what is ours cannot be told', limits, async t => {
+  const { hostRoot, write, clean } = await node(t);
+  await write(docker, basicEntry('a.io'));
+  await writeFile(join(hostRoot, 'state/ownership.json'), '{"torn');
+  for (let time = 0; time < 2; time++) {
+    const [result, ...more] = await clean();
+    assert.deepEqual([result?.ok, more], [false, []]);
+    assert.match(
+      result?.problem ?? '',
+      /look for them in the docker config files, and then delete this file/,
+    );
+  }
+  await rm(join(hostRoot, 'state/ownership.json.unreadable'));
+  assert.deepEqual(await clean(), []);
+});
+
+test('a copy of the file of before that was damaged is not put back', limits, async t => {
+  const { hostRoot, write, clean } = await node(t, { [docker]: '{"auths": {"b.io": {"auth": "eDp5"}}}' });
+  await write(docker, basicEntry('a.io'));
+  const [copy = ''] = await readdir(join(hostRoot, 'state/originals'));
+  await writeFile(join(hostRoot, 'state/originals', copy), '{"aut');
+  const [result] = await clean();
+  assert.match(result?.problem ?? '', /gone or damaged, so ours is taken out of what is there/);
+  assert.deepEqual(JSON.parse(await readFile(join(hostRoot, docker), 'utf8')).auths, {
+    'b.io': { auth: 'eDp5' },
+  });
+});
+
+test('of a file that is broken again and again the newest twenty are kept', limits, async t => {
+  const { hostRoot, write } = await node(t);
+  for (let time = 0; time < 25; time++) {
+    await writeFile(join(hostRoot, docker), `garbage ${time}`).catch(() => undefined);
+    await utimes(join(hostRoot, docker), new Date(0), new Date(0)).catch(() => undefined);
+    await write(docker, basicEntry('a.io'));
+  }
+  assert.equal((await readdir(join(hostRoot, 'state/replaced'))).length, 20);
+});

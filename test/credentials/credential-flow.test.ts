@@ -478,3 +478,75 @@ test(
     await until('the revocation', async () => (await auths())['h.io'] === undefined);
   },
 );
+
+test('two names of one file are one target, and the other name is refused', limits, async t => {
+  const { node, flow } = await startNode(t);
+  await mkdir(node.file('/srv'));
+  await writeFile(node.file('/var/lib/kubelet/theirs'), '');
+  await symlink('../var/lib/kubelet', node.file('/srv/kubelet'));
+  const other = '/srv/kubelet/config.json';
+  node.targets = [kubelet, other];
+  flow.lookAgain();
+  await until('the refusal', () => node.targetState(other)?.state === 'refused');
+  assert.match(node.targetState(other)?.problem ?? '', /the same file as \/var\/lib\/kubelet\/config.json/);
+  // Its other name alone: the file changes hands, and nothing of ours is taken for somebody else's.
+  node.targets = [other];
+  flow.lookAgain();
+  await until('the new name', () => node.targetState(other)?.state === 'current');
+  await updateKubeletVolume(join(node.secrets, 'team-a'), { '.dockerconfigjson': '{"auths": {}}' });
+  await until('the revocation', () =>
+    stat(node.file(kubelet)).then(
+      () => false,
+      () => true,
+    ),
+  );
+});
+
+test('who changes the mode of a file over and over is a rival like any other', limits, async t => {
+  const { node } = await startNode(t, 200);
+  let isFighting = true;
+  const fight = (async () => {
+    while (isFighting) {
+      await chmod(node.file(docker), 0o644).catch(() => undefined);
+      await delay(5);
+    }
+  })();
+  cleanUp(t, () => {
+    isFighting = false;
+    return fight;
+  });
+  await until('the contest', () => /over and over/.test(node.targetState(docker)?.problem ?? ''), 20_000);
+});
+
+test('programs that hang keep no other from being asked', limits, async t => {
+  const { node } = await startNode(t, 200);
+  await mkdir(node.helpers);
+  const program = (name: string, body: string) =>
+    writeFile(join(node.helpers, `docker-credential-${name}`), `#!/bin/sh\n${body}\n`, { mode: 0o755 });
+  await program('hanging', 'sleep 60');
+  await program('good', `echo '{"ServerURL": "h.io", "Username": "u", "Secret": "answered"}'`);
+  const hanging = Object.fromEntries(Array.from({ length: 100 }, (_, index) => [`h${index}.io`, 'hanging']));
+  await updateKubeletVolume(join(node.secrets, 'a-hanging'), {
+    '.dockerconfigjson': JSON.stringify({ credHelpers: hanging }),
+  });
+  await updateKubeletVolume(join(node.secrets, 'b-good'), {
+    '.dockerconfigjson': JSON.stringify({ credHelpers: { 'good.io': 'good' } }),
+  });
+  await until(
+    'the answer',
+    () => node.state?.entries.some(({ registry }) => registry === 'good.io') ?? false,
+  );
+});
+
+test('a stray document beside the Secrets revokes none of them', limits, async t => {
+  const { node, flow } = await startNode(t);
+  await writeFile(join(node.secrets, 'config.json'), 'garbage');
+  const state = node.state;
+  flow.lookAgain();
+  await until('a look', () => node.state !== state);
+  assert.deepEqual(
+    node.state?.sources.map(({ name }) => name),
+    ['team-a'],
+  );
+  assert.equal(await node.passwordIn(kubelet), 'one');
+});

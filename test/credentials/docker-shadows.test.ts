@@ -42,11 +42,15 @@ test('patterns and paths, which docker knows nothing of, are named', () => {
   assert.deepEqual(warnings(['r.io', 'r.io/team']), [], 'the exact host goes before');
 });
 
-test('a file that docker drops as a whole is told, though the kubelet takes it', () => {
-  const unpadded = Buffer.from('u:pw').toString('base64').replace(/=+$/, '');
-  const [warning] = warnings(['r.io'], {}, { 'theirs.io': { auth: unpadded } });
+test('Docker Hub under a name that docker does not look for is named', () => {
   assert.match(
-    warning ?? '',
-    /docker ignores \/root\/.docker\/config.json as a whole: its entry "theirs.io" is malformed/,
+    warnings(['docker.io']).join(),
+    /docker does not find "docker.io" in .*; write Docker Hub as https:\/\/index/,
   );
+});
+
+test('what could be a password in the name of a registry is not shown', () => {
+  const [warning = ''] = warnings(['https://bob:hunter2@r.io/team']);
+  assert.match(warning, /"https:\/\/r.io\/team"/);
+  assert.doesNotMatch(warning, /hunter2/);
 });

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type Entry, makeEntry } from '../../agent/credentials/entry.ts';
-import { findLifetimeWarnings, isExpired, nextExpiry } from '../../agent/credentials/expiry.ts';
+import { findLifetimeWarnings, nextExpiry } from '../../agent/credentials/expiry.ts';
 import { combineSources } from '../../agent/credentials/sources.ts';
+import { isExpired } from '../../agent/credentials/token-lifetime.ts';
 import { encodeBasicAuth } from '../../agent/docker-config/basic-auth.ts';
 import { source } from '../status/boards.ts';
 import { basicEntry } from './entries.ts';

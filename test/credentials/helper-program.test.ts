@@ -216,14 +216,14 @@ test('no path can be made of a suffix', limits, async t => {
     const answer = await ask(directory, { suffix });
     assert.match(
       answer.kind === 'failure' ? answer.problem : '',
-      /^asking a credential helper for .*cannot be a program/,
+      /^asking a credential helper for .*is not the name of a program/,
     );
   }
   const longest = await writeProgram(directory, answering({ Username: 'ann', Secret: 'x' }), 'x'.repeat(100));
   assertCredential(await ask(directory, { suffix: 'x'.repeat(100) }), 'ann', 'x');
   await writeFile(`${longest}x`, '');
   const tooLong = await ask(directory, { suffix: 'x'.repeat(101) });
-  assert.match(tooLong.kind === 'failure' ? tooLong.problem : '', /cannot be a program/);
+  assert.match(tooLong.kind === 'failure' ? tooLong.problem : '', /is not the name of a program/);
   const long = await ask(directory, { suffix: 'x'.repeat(1_000_000) });
   assert.ok(long.kind === 'failure' && long.problem.length < 500);
 });

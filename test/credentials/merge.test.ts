@@ -5,6 +5,7 @@ import { type MergeResult, mergeDockerConfig } from '../../agent/credentials/mer
 import { nothingOwned, type OwnedTarget } from '../../agent/credentials/ownership.ts';
 import { planEntries } from '../../agent/credentials/target.ts';
 import { parseDockerConfigText } from '../../agent/docker-config/docker-config-text.ts';
+import { isVoidingForKubelet } from '../../agent/docker-config/kubelet-reading.ts';
 import { basicEntry } from './entries.ts';
 
 /** Digests need only tell equal values from others here. */
@@ -24,7 +25,14 @@ function merge(
   owned: Owned = nothingOwned,
 ) {
   const existing = text === undefined ? undefined : { text, config: parseDockerConfigText(text) };
-  return mergeDockerConfig({ existing, form: 'dockerconfigjson', entries, owned, digest });
+  return mergeDockerConfig({
+    existing,
+    form: 'dockerconfigjson',
+    isVoiding: isVoidingForKubelet,
+    entries,
+    owned,
+    digest,
+  });
 }
 
 function displaced({ aside, entries }: MergeResult): readonly string[] {
@@ -107,9 +115,16 @@ test('what was kept aside is not put back over what somebody has written there s
 
 test('what was kept aside is put back also if the file was lost or broken meanwhile', () => {
   const merged = merge('{"auths": {"a.io": {"auth": "eDp5"}}}', [entry('a.io')]);
-  for (const found of [undefined, 'garbage', '{"auths": {}}']) {
+  for (const found of [undefined, 'garbage']) {
     assert.deepEqual(authsOf(merge(found, [], merged).text), { 'a.io': { auth: 'eDp5' } }, found);
   }
+});
+
+test('who took our entry out of the file does not want the one back that it stood in for', () => {
+  const merged = merge('{"auths": {"a.io": {"auth": "eDp5"}}}', [entry('a.io')]);
+  const loggedOut = merge('{"auths": {}}', [entry('a.io')], merged);
+  assert.deepEqual(authsOf(loggedOut.text), { 'a.io': ours });
+  assert.deepEqual(authsOf(merge(loggedOut.text, [], loggedOut).text), {});
 });
 
 test('a file that says what it should is not written, however it is formatted', () => {

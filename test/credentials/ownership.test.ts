@@ -60,3 +60,15 @@ test('a record that cannot be read or written is an error, and then the old one 
   await assert.rejects(ownership.record(target, wanted), /writing the ownership record/);
   assert.deepEqual(ownership.targets, []);
 });
+
+test('a record as large as the largest Secrets make it is read again', async t => {
+  const directory = await temporaryDirectory(t);
+  const ownership = await Ownership.load(directory);
+  const digests = [ownership.digest('{}')];
+  const entries = new Map(
+    Array.from({ length: 80_000 }, (_, index) => [`registry-${index}.io`, { source: 's', digests }] as const),
+  );
+  await ownership.record(target, { ...nothingOwned, entries });
+  assert.ok((await stat(join(directory, 'ownership.json'))).size > 8 * 2 ** 20);
+  assert.equal((await Ownership.load(directory)).of(target).entries.size, 80_000);
+});

@@ -185,3 +185,11 @@ test('a registry name of control characters stays on one line of a message', () 
   assert.ok(reading.ok);
   assert.match(reading.problems.join(), /^the entry "a\\n\\u001b\[2Jb" is left out/);
 });
+
+test('of very many problems the first twenty are told, and how many more there are', () => {
+  const auths = Object.fromEntries(Array.from({ length: 1_000 }, (_, index) => [`r${index}.io`, 3]));
+  const reading = readDocument(JSON.stringify({ auths }), 'dockerconfigjson', 's');
+  assert.ok(reading.ok);
+  assert.deepEqual([reading.leftOut.length, reading.problems.length], [1_000, 21]);
+  assert.equal(reading.problems.at(-1), 'there are 980 more problems like these');
+});

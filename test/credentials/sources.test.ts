@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { SecretText } from '../../agent/base/secret-text.ts';
+import { makeEntry } from '../../agent/credentials/entry.ts';
 import type { SecretContent } from '../../agent/credentials/secret-volume.ts';
 import { combineSources, nextSources, type Source } from '../../agent/credentials/sources.ts';
 import { revealed } from './entries.ts';
+import { webToken } from './tokens.ts';
 
 function auth(password: string): string {
   return Buffer.from(`u:${password}`).toString('base64');
@@ -89,4 +92,49 @@ test('sources merge in the order of their names; the later one wins, and the con
     ],
   );
   assert.deepEqual(conflicts, ['"r.io" is in the Secrets a and b; the latter is used']);
+});
+
+test('a registry that is left to a helper keeps what the helper answered before, and only then what the document says', () => {
+  const answer = makeEntry({
+    registry: 'r.io',
+    source: 'a',
+    auth: new SecretText(auth('answer')),
+    isAnswer: true,
+  });
+  const listed = (document: object): SecretContent => ({
+    kind: 'document',
+    file: 'config.json',
+    form: 'dockerconfigjson',
+    text: JSON.stringify(document),
+  });
+  const [before] = next([], { a: listed({ credHelpers: { 'r.io': 'one' } }) });
+  assert.ok(before);
+  const answered = [{ ...before, entries: [answer] }];
+  const names = (sources: readonly Source[]) => sources.flatMap(({ entries }) => entries.map(revealed));
+  // Another helper, which has yet to answer; also with an older password beside it, and with one that is broken.
+  for (const auths of [{}, { 'r.io': { auth: auth('stale') } }, { 'r.io': { auth: 'broken' } }])
+    assert.deepEqual(names(next(answered, { a: listed({ auths, credHelpers: { 'r.io': 'two' } }) })), [
+      'r.io u:answer',
+    ]);
+  assert.deepEqual(names(next(answered, { a: listed({ auths: { 'r.io': { auth: auth('own') } } }) })), [
+    'r.io u:own',
+  ]);
+  assert.deepEqual(names(next(answered, { a: listed({ auths: {} }) })), [], 'and is revoked with it');
+  const own = next([], {
+    a: listed({ auths: { 'r.io': { auth: auth('1') } }, credHelpers: { 'r.io': 'one' } }),
+  });
+  assert.deepEqual(names(own), ['r.io u:1'], 'without an answer the document counts');
+});
+
+test('a password does not end with the identity token beside it', () => {
+  const both = makeEntry({
+    registry: 'r.io',
+    source: 'a',
+    auth: new SecretText(auth('1')),
+    identityToken: webToken({ exp: 1_000 }),
+  });
+  const [source] = good;
+  assert.ok(source);
+  const { entries } = combineSources([{ ...source, entries: [both] }], new Date());
+  assert.deepEqual(entries.map(revealed), ['r.io u:1']);
 });

@@ -14,6 +14,7 @@ const useless: Readonly<Record<string, RegExp>> = {
   'docker://registry.example.com': /write the host alone/,
   'registry.example.com/team/app:v1': /without tag and digest/,
   'registry example com': /no registry address/,
+  'registry-[ab].example.com': /know no \[a-z\] in a host; use \*/,
 };
 
 test('a key that can match no image is named, with what to write instead', () => {

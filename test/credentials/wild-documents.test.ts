@@ -16,7 +16,7 @@ import {
   type DockerConfigForm,
   parseDockerConfigText,
 } from '../../agent/docker-config/docker-config-text.ts';
-import { readAsKubelet } from '../../agent/docker-config/kubelet-reading.ts';
+import { isVoidingForKubelet, readAsKubelet } from '../../agent/docker-config/kubelet-reading.ts';
 import { dockerConfigJson } from '../sandbox/docker-config.ts';
 import { updateKubeletVolume } from '../sandbox/kubelet-volume.ts';
 import { temporaryDirectory } from '../sandbox/temporary.ts';
@@ -69,7 +69,14 @@ function assertWritten(
   { entries, leftOut }: { readonly entries: readonly Entry[]; readonly leftOut: readonly string[] },
 ): void {
   const [form, planned] = [formOf(path), planEntries(entries, path)];
-  const { text } = mergeDockerConfig({ existing: undefined, form, entries: planned, owned: nothing, digest });
+  const { text } = mergeDockerConfig({
+    isVoiding: isVoidingForKubelet,
+    existing: undefined,
+    form,
+    entries: planned,
+    owned: nothing,
+    digest,
+  });
   if (text === undefined) {
     assert.equal(planned.length, 0);
     return;
@@ -96,7 +103,14 @@ test('wild documents that others have in a target are merged with, and put back'
     const text = bytes.toString();
     const existing = { text, config: parseDockerConfigText(text, form) };
     const entries = planEntries(ours, path);
-    const merged = mergeDockerConfig({ existing, form, entries, owned: nothing, digest });
+    const merged = mergeDockerConfig({
+      isVoiding: isVoidingForKubelet,
+      existing,
+      form,
+      entries,
+      owned: nothing,
+      digest,
+    });
     const written = merged.text ?? '';
     const reading = readAsKubelet(written, form);
     // Of what is no entry, only the HTTP headers could void it, and these documents have none.
@@ -105,6 +119,7 @@ test('wild documents that others have in a target are merged with, and put back'
       assert.equal(parseDockerConfigText(written, form)?.entries.get(registry), value);
     const config = parseDockerConfigText(written, form);
     const back = mergeDockerConfig({
+      isVoiding: isVoidingForKubelet,
       existing: { text: written, config },
       form,
       entries: [],
@@ -210,7 +225,14 @@ function costOf(text: string): number {
     const reading = readDocument(text, form, 'team-a');
     for (const path of targets) {
       const entries = planEntries(reading.ok ? reading.entries : [], path);
-      mergeDockerConfig({ existing: undefined, form: formOf(path), entries, owned: nothing, digest });
+      mergeDockerConfig({
+        isVoiding: isVoidingForKubelet,
+        existing: undefined,
+        form: formOf(path),
+        entries,
+        owned: nothing,
+        digest,
+      });
     }
   }
   const { user, system } = process.cpuUsage(before);

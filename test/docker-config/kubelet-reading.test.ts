@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { DockerConfigForm } from '../../agent/docker-config/docker-config-text.ts';
-import { readAsKubelet, voidingProblem } from '../../agent/docker-config/kubelet-reading.ts';
+import { isVoidingForKubelet, readAsKubelet } from '../../agent/docker-config/kubelet-reading.ts';
 
 type Read = Readonly<Record<string, readonly [username: string, password: string]>>;
 
@@ -251,7 +251,7 @@ test('an entry voids a file exactly if it is said to', () => {
   );
   fc.assert(
     fc.property(wild, entry => {
-      assert.equal(voidingProblem(entry) === undefined, readEntry(entry) !== undefined, entry);
+      assert.equal(isVoidingForKubelet(entry), readEntry(entry) === undefined, entry);
     }),
     { numRuns: 5_000 },
   );

@@ -39,6 +39,8 @@ test('a star stands for letters of one label, and the path is a plain prefix', (
       ['prefix.*.io', 'kubernetes.io/a'],
       ['*.*.kubernetes.io', 'prefix.kubernetes.io/a'],
       ['*kubernetes.io', 'a.kubernetes.io/a'],
+      ['prefix.kubernetes', 'prefix.kubernetes.io/a'],
+      ['*', 'prefix.kubernetes.io/a'],
       ['k*.io', 'quay.io/a'],
       ['prefix.*.io/foo', 'prefix.kubernetes.io:1111/foo/bar'],
       ['prefix.kubernetes.io/*', 'prefix.kubernetes.io/foo'],
@@ -181,7 +183,7 @@ test('a list of letters is read as by filepath.Match, and a malformed one matche
     're[f-g]',
     'r[*e]g',
     'r[a-é]g',
-    'r[e%C3%A9]g',
+    'r[a-%C3%A9]g',
     '*[g]',
   ];
   const no = [

@@ -61,7 +61,7 @@ test('an image that is optional, a Secret that never was there and a bad entry a
     'secret team-b: the Secret does not exist',
     'secret team-a: the entry "x" is left out',
     '"r" is in the Secrets a and b',
-    'somebody else\'s entry "bad.io" in /var/lib/kubelet/config.json is malformed and would make the kubelet drop the whole file, so it is kept aside; write it anew (docker login) if it is needed',
+    'somebody else\'s entry "bad.io" in /var/lib/kubelet/config.json is malformed and would void the whole file for its reader, so it is kept aside; write it anew (docker login) if it is needed',
     'the credential expires soon',
     'image a:1 is waiting',
     'measuring: no',
