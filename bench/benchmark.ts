@@ -1,0 +1,5 @@
+/**
+ * A benchmark: works in a directory that is gone afterwards, prints what it measured, and returns the aims that were
+ * missed, each as a sentence. Ends early, by an error, when the signal aborts.
+ */
+export type Benchmark = (directory: string, signal: AbortSignal) => Promise<readonly string[]>;
