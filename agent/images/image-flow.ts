@@ -5,7 +5,7 @@ import { type Config, defaultConfig } from '../config.ts';
 import type { Keyring } from '../docker-config/keyring.ts';
 import { findRuntime } from '../runtimes/find-runtime.ts';
 import { PullFailure } from '../runtimes/pull-failure.ts';
-import type { Runtime } from '../runtimes/runtime.ts';
+import type { PresentImages, Runtime } from '../runtimes/runtime.ts';
 import { DiskGuard } from './disk-guard.ts';
 import type { ImageState } from './image-state.ts';
 import type { ImagesState, RuntimeState } from './images-state.ts';
@@ -121,18 +121,23 @@ export class ImageFlow {
 
   /** Runs until `signal` aborts; then every pull is cancelled and has ended when this resolves. */
   async run(signal: AbortSignal): Promise<void> {
-    const { runtime: uri, hostRoot, log } = this.#options;
+    const { runtime: uri, hostRoot } = this.#options;
     if (uri === 'none') this.#runtimeState = { ...unavailable(null), state: 'none' };
     while (!signal.aborted) {
       try {
         if (uri !== 'none') await this.#workWith(await findRuntime(uri, hostRoot, signal), signal);
       } catch (error) {
-        if (messageOf(error) !== this.#runtimeState.problem && !signal.aborted) log.warn(messageOf(error));
-        this.#runtimeState = unavailable(messageOf(error));
+        if (!signal.aborted) this.#tellUnavailable(error);
       }
       await this.#news.heard(uri === 'none' ? this.#config.pulls.resync : reconnectMilliseconds, signal);
     }
     await this.#queue.stop();
+  }
+
+  #tellUnavailable(error: unknown): void {
+    const problem = messageOf(error);
+    if (problem !== this.#runtimeState.problem) this.#options.log.warn(problem);
+    this.#runtimeState = unavailable(problem);
   }
 
   /** Works with one connection until it is lost; throws why. */
@@ -145,8 +150,7 @@ export class ImageFlow {
     try {
       this.#disk.directory = await runtime.imageDirectory(connected);
       this.#runtime = runtime;
-      const capabilities = capabilitiesOf(runtime);
-      this.#runtimeState = { state: 'connected', name, version, endpoint, problem: null, capabilities };
+      this.#runtimeState = connectedTo(runtime);
       this.#pins.forget();
       this.#options.log.info({ runtime: name, version, endpoint }, 'connected to the container runtime');
       parts = [
@@ -156,7 +160,7 @@ export class ImageFlow {
       ];
       await Promise.all(parts);
       if (!signal.aborted)
-        throw new Failure({ tried: `working with ${endpoint}`, problem: 'the connection was lost' });
+        throw new Failure({ tried: `working with ${endpoint}`, problem: await runtime.closed });
     } finally {
       // 1. On the way out the pulls are cancelled first, so that the lost connection is not taken for their failure.
       if (signal.aborted) await this.#queue.stop();
@@ -178,7 +182,8 @@ export class ImageFlow {
         this.#resyncJitter = 0.9 + 0.2 * Math.random();
       }
       const asOf = Date.now();
-      const present = await runtime.listImages(signal);
+      const present = await this.#listPresent(runtime, signal);
+      if (!present) continue;
       this.#queue.setPresent(present, asOf);
       await this.#pins.keep(runtime.pins, this.#list.wanted, present, signal);
       await this.#disk.look(this.#config.disk.keepFree);
@@ -186,6 +191,23 @@ export class ImageFlow {
       await this.#io.look(this.#config.pulls.maxIoPressure);
       if (startsIn <= 0 && this.#keyring && !this.#disk.isLow && !this.#io.high) this.#queue.open();
       await this.#news.heard(Math.min(this.#resyncIn(), startsIn > 0 ? startsIn : Infinity), signal);
+    }
+  }
+
+  /**
+   * What is on the node; undefined, after a while, if the runtime does not tell now. Pulls that are under way go on all
+   * the same: it may only be busy with them.
+   */
+  async #listPresent(runtime: Runtime, signal: AbortSignal): Promise<PresentImages | undefined> {
+    try {
+      const present = await runtime.listImages(signal);
+      if (this.#runtimeState.state !== 'connected') this.#runtimeState = connectedTo(runtime);
+      return present;
+    } catch (error) {
+      await wait(reconnectMilliseconds, signal);
+      // A connection that was lost meanwhile is told by who waits for that.
+      if (!signal.aborted) this.#tellUnavailable(error);
+      return undefined;
     }
   }
 
@@ -226,9 +248,10 @@ export class ImageFlow {
   }
 }
 
-/** What the runtime tells and does beyond CRI. */
-function capabilitiesOf({ progress, pins, watchDeletions }: Runtime) {
-  return { progress: !!progress, pins: !!pins, deletions: !!watchDeletions };
+function connectedTo(runtime: Runtime): RuntimeState {
+  const { name, version, endpoint, progress, pins, watchDeletions } = runtime;
+  const capabilities = { progress: !!progress, pins: !!pins, deletions: !!watchDeletions };
+  return { state: 'connected', name, version, endpoint, problem: null, capabilities };
 }
 
 function unavailable(problem: string | null): RuntimeState {

@@ -35,13 +35,19 @@ export class PullMeter {
   /** Looks once a second while something is pulled or waits for the disk, until `signal` aborts. */
   async run(runtime: Runtime, signal: AbortSignal): Promise<void> {
     const { queue, disk, io, config } = this.#options;
+    let measuring: Promise<void> | undefined;
     while (!signal.aborted) {
       if (!queue.busy && !disk.isLow && !io.high) await this.#wanted.heard(config().pulls.resync, signal);
-      if (queue.busy) await this.measure(runtime, signal);
+      // Not awaited here: a runtime that is slow to tell must not keep the disk from being looked at.
+      if (queue.busy)
+        measuring ??= this.measure(runtime, signal).finally(() => {
+          measuring = undefined;
+        });
       await disk.look(config().disk.keepFree);
       await io.look(config().pulls.maxIoPressure);
       await wait(intervalMilliseconds, signal);
     }
+    await measuring;
   }
 
   /** Looks once how far the pulls are, and fails those that stall. Never rejects: no pull depends on its progress. */

@@ -4,7 +4,7 @@ import type { PullProgress } from '../runtimes/runtime.ts';
 import { failed, found, gone, type ImageState, progressed, pulled, started } from './image-state.ts';
 import { PullSlots, type SlotLimits } from './pull-slots.ts';
 import { pullDueAt, type QueuedImage, queueImage, requeueImage, stallOf } from './queued-image.ts';
-import { planRetry, waitsForChange, waitsForNode } from './retry.ts';
+import { goesOnAtOnce, planRetry, waitsForChange } from './retry.ts';
 import type { WantedImage } from './wanted-images.ts';
 
 /** What the queue works with. */
@@ -99,7 +99,7 @@ export class PullQueue {
   /** Allows pulls to start; those that the runtime's absence stopped go on. */
   open(): void {
     this.#open = true;
-    for (const item of this.#items.values()) this.#retryIf(item, waitsForNode);
+    for (const item of this.#items.values()) this.#retryIf(item, goesOnAtOnce);
     this.#pump();
   }
 

@@ -18,8 +18,16 @@ export function waitsForChange(kind: PullFailureKind): boolean {
   return kind === 'auth' || kind === 'not-found' || kind === 'platform' || kind === 'bad-reference';
 }
 
-/** It is the node that fails and not the image; the image goes on at once when the node is well again. */
-export function waitsForNode(kind: PullFailureKind): boolean {
+/**
+ * The image goes on at once when pulls may start again. Not what was stopped for want of room: the runtime frees the part
+ * that was there, which makes room again, and an image that is too large would be fetched over and over.
+ */
+export function goesOnAtOnce(kind: PullFailureKind): boolean {
+  return kind === 'runtime';
+}
+
+/** It is the node that fails and not the image. */
+function waitsForNode(kind: PullFailureKind): boolean {
   return kind === 'runtime' || kind === 'disk';
 }
 

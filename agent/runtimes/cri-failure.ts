@@ -3,23 +3,30 @@ import { PullFailure, type PullFailureKind } from './pull-failure.ts';
 
 /**
  * What tells the kind of a failed pull, first match first. The runtimes give most failures the code Unknown, so their
- * text decides. Texts: containerd 1.6 to 2.3 and its resolver, and the names that CRI itself defines.
+ * text decides. Texts: containerd 1.6 to 2.3 and its resolver, CRI-O, and the names that CRI itself defines.
  */
 const kindsByText: readonly (readonly [PullFailureKind, RegExp])[] = [
+  // A request without an answer: what is refused there is refused by a proxy, and is no matter of credentials.
+  ['unreachable', /failed to do request|\b(?:get|head|post) "": /i],
+  // Before the disk, because it may be the registry's own that is full.
+  ['unreachable', /\bstatus\D*5\d\d\b/i],
   ['disk', /no space left on device|disk quota exceeded/i],
-  ['rate-limited', /\b429\b|too ?many ?requests/i],
-  ['platform', /no match for platform|no matching manifest/i],
+  ['rate-limited', /\bstatus\D*429\b|too ?many ?requests/i],
+  ['platform', /no match for platform|no matching manifest|no image found in (?:manifest list|image index)/i],
   ['bad-reference', /failed to parse image reference|invalid reference format/i],
   [
     'auth',
-    /\b401\b|\b403\b|unauthorized|forbidden|authorization failed|access denied|no basic auth credentials/i,
+    /\bstatus\D*40[13]\b|unauthorized|forbidden|authorization failed|access denied|no basic auth credentials/i,
   ],
-  ['not-found', /: not found$|: not found\b|manifest unknown|name unknown/i],
+  // Of the image and of its parts in the registry; what the runtime misses in its own store is another matter.
+  ['not-found', /(?:^|: )""(?:@\S+)?: not found|from remote: not found|manifest unknown|name unknown/i],
   [
     'unreachable',
-    /dial (?:tcp|unix)|no such host|connection re(?:fused|set)|i\/o timeout|TLS handshake|x509|tls: |\b50\d\b/i,
+    /dial (?:tcp|udp|unix)|no such host|connection re(?:fused|set)|i\/o timeout|network is unreachable/i,
   ],
-  ['unreachable', /unexpected EOF|registryunavailable|network is unreachable|failed to do request/i],
+  ['unreachable', /x509|tls: |tls handshake|http2: |stream error|unexpected EOF|registryunavailable/i],
+  // Something came that is not what the manifest names, or no manifest: from the registry, or a proxy before it.
+  ['unreachable', /unexpected commit (?:digest|size)|failed size validation|invalid desc\b/i],
 ];
 
 /** Translates what a pull over CRI threw. */
@@ -30,9 +37,9 @@ export function criPullFailure(error: unknown): PullFailure {
   if (known.code === Code.Unavailable || isConnectionLoss(known)) {
     return new PullFailure('runtime', `the container runtime does not answer: ${text}`, error);
   }
-  // Names, tags and addresses stand in quotes or are URLs; an image with the tag 403 has not failed for that.
+  // Names, tags and addresses stand in quotes or brackets or are URLs; an image with the tag 403 has not failed for that.
   const words = text
-    .replace(/"[^"]*"|https?:\/\/\S+/g, '""')
+    .replace(/"[^"]*"|https?:\/\/\S+|\[[^\]]*\]/g, '""')
     .replace(/\b[\w.-]+(?::\d+)?\/[\w./-]+(?::[\w.-]+)?/g, '""');
   const [kind = 'unknown'] = kindsByText.find(([, pattern]) => pattern.test(words)) ?? [];
   return new PullFailure(kind, text, error);

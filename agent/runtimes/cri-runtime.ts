@@ -5,11 +5,12 @@ import { ContainerdPins } from './containerd-pins.ts';
 import { ContentProgress } from './content-progress.ts';
 import { criPullFailure } from './cri-failure.ts';
 import { ImageService, RuntimeService } from './gen/cri_pb.ts';
-import { type GrpcConnection, openGrpcConnection } from './grpc-connection.ts';
+import { openGrpcConnection } from './grpc-connection.ts';
+import { Liveness } from './liveness.ts';
 import type { PresentImages, PullRequest, Runtime } from './runtime.ts';
 
-/** Every call but a pull is answered from the runtime's memory; one that takes longer, also on a busy node, hangs. */
-const callTimeoutMilliseconds = 30_000;
+/** How long a call other than a pull may take on a busy node; the kubelet gives its runtime as much. */
+const callTimeoutMilliseconds = 120_000;
 
 /**
  * Connects to a runtime that speaks CRI v1. What CRI does not tell (the progress of a pull, pins, deletions) is asked of
@@ -20,9 +21,14 @@ export async function connectCri(
   endpoint: string,
   signal: AbortSignal,
 ): Promise<Runtime> {
-  const connection = await openGrpcConnection(socketPath, signal);
+  const liveness = new Liveness({
+    ask: () => service.version({}),
+    onSilence: () => connection.close('the runtime does not answer any more; look whether it hangs'),
+  });
+  const connection = await openGrpcConnection(socketPath, signal, [liveness.interceptor]);
+  const service = createClient(RuntimeService, connection.transport);
   try {
-    const { runtimeName, runtimeVersion } = await askVersion(connection, socketPath, signal);
+    const { runtimeName, runtimeVersion } = await askVersion(service, socketPath, signal);
     const images = createClient(ImageService, connection.transport);
     const isContainerd = runtimeName === 'containerd';
     const content = isContainerd ? new ContentProgress(connection.transport) : undefined;
@@ -55,8 +61,7 @@ export async function connectCri(
   }
 }
 
-async function askVersion(connection: GrpcConnection, socketPath: string, signal: AbortSignal) {
-  const service = createClient(RuntimeService, connection.transport);
+async function askVersion(service: Client<typeof RuntimeService>, socketPath: string, signal: AbortSignal) {
   try {
     return await service.version({ version: 'v1' }, { signal, timeoutMs: callTimeoutMilliseconds });
   } catch (error) {

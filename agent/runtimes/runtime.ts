@@ -7,8 +7,8 @@ export type Runtime = {
   readonly version: string;
   /** Where it listens on the node: `unix:///run/containerd/containerd.sock`. */
   readonly endpoint: string;
-  /** Resolves when the connection is gone, for whatever reason. */
-  readonly closed: Promise<void>;
+  /** Resolves when the connection is gone, with why. One whose runtime hangs is given up after some 10 seconds. */
+  readonly closed: Promise<string>;
 
   /** All images that are there, in one call. */
   listImages(signal: AbortSignal): Promise<PresentImages>;

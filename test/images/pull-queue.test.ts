@@ -276,6 +276,22 @@ test('when the runtime is lost everything waits, and goes on at once when it is 
   assert.deepEqual(names(), ['a:1', 'b:1']);
 });
 
+test('what was stopped for want of room waits its time, also when there is room again', limits, async t => {
+  const { queue, pulls, names, state, until } = startQueue(t, {
+    concurrency: 1,
+    perRegistry: 1,
+    retry: { initial: 1e9, max: 1e9 },
+  });
+  queue.setList(list('a:1', 'b:1'));
+  queue.setPresent(new Set());
+  queue.open();
+  queue.close(new PullFailure('disk', 'low'));
+  pulls[0]?.end('unknown');
+  await until('the wait', () => state('a:1')?.state === 'waiting');
+  queue.open();
+  assert.deepEqual(names(), ['b:1'], 'and what needs less may fit');
+});
+
 test('progress never goes back, and a pull of which no byte comes any more is stalled', limits, async t => {
   const { queue, pulls, state, until } = startQueue(t);
   queue.setList(list('a:1'));

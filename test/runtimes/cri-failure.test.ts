@@ -1,63 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Code, ConnectError } from '@connectrpc/connect';
-import { SecretText } from '../../agent/base/secret-text.ts';
 import { criPullFailure } from '../../agent/runtimes/cri-failure.ts';
-import { findRuntime } from '../../agent/runtimes/find-runtime.ts';
-import { PullFailure } from '../../agent/runtimes/pull-failure.ts';
-import { cleanUp } from '../sandbox/cleanup.ts';
-import { publishImage } from '../sandbox/images.ts';
-import { temporaryNode } from '../sandbox/temporary.ts';
 
-const limits = { timeout: 60_000 };
-const never = new AbortController().signal;
-
-for (const authentication of ['token', 'htpasswd'] as const) {
-  test(
-    `the failures of a real containerd and registry have their kind (${authentication})`,
-    limits,
-    async t => {
-      const users = [{ name: 'team-a', password: 'a-word', repositories: ['team-a/'] }];
-      const node = await temporaryNode(t, { users, authentication });
-      await publishImage(node.registry, { repository: 'team-a/api', tag: 'v1', layers: [1_000] });
-      const other = process.arch === 'x64' ? 'linux/arm64' : 'linux/amd64';
-      await publishImage(node.registry, {
-        repository: 'team-a/other',
-        tag: 'v1',
-        layers: [1_000],
-        platforms: [other, 'linux/s390x'],
-      });
-      const runtime = await findRuntime('auto', node.hostRoot, never);
-      cleanUp(t, () => runtime.close());
-      const { host } = node.registry;
-      const kindOf = async (name: string, password?: string) => {
-        const credential = password && { username: 'team-a', password: new SecretText(password) };
-        const request = { name, ...(credential && { credential }) };
-        const failure = await runtime.pull(request, never).catch(error => error);
-        assert.ok(failure instanceof PullFailure, `${name}: ${failure}`);
-        assert.ok(!failure.message.includes('\n') && failure.message.length < 500, failure.message);
-        return failure.kind;
-      };
-      assert.equal(await kindOf(`${host}/team-a/api:v1`, 'wrong'), 'auth');
-      assert.equal(await kindOf(`${host}/team-a/api:v1`), 'auth');
-      assert.equal(await kindOf(`${host}/team-a/api:none`, 'a-word'), 'not-found');
-      assert.equal(await kindOf(`${host}/team-a/none:v1`, 'a-word'), 'not-found');
-      assert.equal(await kindOf(`${host}/team-a/other:v1`, 'a-word'), 'platform');
-      assert.equal(await kindOf('127.0.0.1:1/team-a/api:v1'), 'unreachable');
-      assert.equal(await kindOf('no-such-host.invalid/team-a/api:v1'), 'unreachable');
-      assert.equal(await kindOf('A B'), 'bad-reference');
-      await runtime.pull(
-        {
-          name: `${host}/team-a/api:v1`,
-          credential: { username: 'team-a', password: new SecretText('a-word') },
-        },
-        never,
-      );
-    },
-  );
-}
-
-// Texts of containerd's resolver for what a small registry on loopback does not do of itself.
+// What other versions of containerd and other runtimes say; pull-failures.test.ts has the one that is here.
 test('texts tell the kind where the code does not', () => {
   const prefix = 'failed to pull and unpack image "r.io/a:1": failed to resolve reference "r.io/a:1": ';
   const kinds: readonly (readonly [string, string])[] = [
@@ -74,6 +20,27 @@ test('texts tell the kind where the code does not', () => {
     ],
     ['failed to do request: Head "https://r.io/v2/": dial tcp: lookup r.io: no such host', 'unreachable'],
     ['failed to copy: write /var/lib/containerd/x: no space left on device', 'disk'],
+    ['unexpected status: 500 Internal Server Error - Server message: no space left on device', 'unreachable'],
+    ['failed to do request: Head "https://r.io/v2/a/manifests/1": Forbidden', 'unreachable'],
+    ['failed to resolve image: r.io/a:1: not found', 'not-found'],
+    ['r.io/a:1@sha256:00ff: not found', 'not-found'],
+    ['reading manifest 1 in r.io/a: manifest unknown', 'not-found'],
+    ['reading manifest 1 in r.io/a: StatusCode: 403, denied', 'auth'],
+    [
+      'pull access denied, repository does not exist or may require authorization: server message: insufficient_scope: authorization failed',
+      'auth',
+    ],
+    ['no match for platform in manifest: not found', 'platform'],
+    ['choosing image instance: no image found in image index for architecture "arm64"', 'platform'],
+    [
+      'failed to extract layer sha256:00ff: failed to get reader: content digest sha256:00ff: not found',
+      'unknown',
+    ],
+    [
+      'failed commit on ref "layer-sha256:00ff": "x" failed size validation: 403 != 429: failed precondition',
+      'unreachable',
+    ],
+    ['failed to copy: httpReadSeeker: failed open: http2: client connection lost', 'unreachable'],
     ['something that nobody has seen before', 'unknown'],
   ];
   for (const [text, kind] of kinds) {
@@ -98,7 +65,8 @@ test('a name, a tag or an address in the text does not pass for the reason', () 
       'unreachable',
     ],
     ['r.io/forbidden/x509:401: not found', 'not-found'],
-    ['failed to copy: httpReadSeeker: failed open: http2: client connection lost', 'unknown'],
+    ['unexpected status code [manifests 503]: 403 Forbidden', 'auth'],
+    ['failed to read layer of 500 bytes after status of 429503 bytes', 'unknown'],
   ];
   for (const [text, kind] of texts)
     assert.equal(criPullFailure(new ConnectError(text, Code.Unknown)).kind, kind, text);

@@ -24,12 +24,14 @@ async function connect(t: TestContext, answers: SmallRuntimeAnswers) {
 test('a runtime other than containerd is used without progress', limits, async t => {
   const runtime = await connect(t, {
     listImages: () => ({
-      images: [{ repoTags: ['r.io/a:1', 'r.io/a:2'], repoDigests: ['r.io/a@sha256:0'] }],
+      images: [{ id: 'sha256:1', repoTags: ['r.io/a:1', 'r.io/a:2'], repoDigests: ['r.io/a@sha256:0'] }],
     }),
     imageFsInfo: () => ({}),
   });
   assert.deepEqual([runtime.name, runtime.version, runtime.progress], ['small', '1.0', undefined]);
-  assert.deepEqual(await runtime.listImages(never), new Set(['r.io/a:1', 'r.io/a:2', 'r.io/a@sha256:0']));
+  const image = { id: 'sha256:1', isPinned: false };
+  const names = ['r.io/a:1', 'r.io/a:2', 'r.io/a@sha256:0'];
+  assert.deepEqual(await runtime.listImages(never), new Map(names.map(name => [name, image])));
   assert.equal(await runtime.imageDirectory(never), undefined);
 });
 

@@ -11,13 +11,13 @@ export type SmallRuntimeAnswers = Partial<ServiceImpl<typeof ImageService>> &
 
 /**
  * Serves CRI v1 on a socket during a test, for what no real runtime does when it is asked to: calls that fail, hang, or
- * are to be counted.
+ * are to be counted. Returns what ends it before the test does.
  */
 export async function serveRuntime(
   test: TestContext,
   socketPath: string,
   answers: SmallRuntimeAnswers = {},
-): Promise<void> {
+): Promise<() => void> {
   const all = {
     version: () => ({ runtimeName: 'small', runtimeVersion: '1.0' }),
     listImages: () => ({}),
@@ -36,8 +36,10 @@ export async function serveRuntime(
     session.once('close', () => sessions.delete(session));
   });
   await new Promise<void>(resolve => server.listen(socketPath, resolve));
-  cleanUp(test, () => {
+  const end = () => {
     for (const session of sessions) session.destroy();
     server.close();
-  });
+  };
+  cleanUp(test, end);
+  return end;
 }

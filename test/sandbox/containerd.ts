@@ -8,6 +8,15 @@ import { type Program, startProgram, waitUntilReady } from './program.ts';
 
 const run = promisify(execFile);
 
+/** Where a containerd has its directories, and what it knows. */
+export type ContainerdOptions = {
+  /** A directory of at most 70 bytes, because the path of a Unix socket is limited to 107. */
+  readonly nodeRoot: string;
+  readonly logFile: string;
+  /** The names that stand for 127.0.0.1, and whom alone it asks for others; as on this machine if not given. */
+  readonly names?: { readonly local: readonly string[]; readonly server: string } | undefined;
+};
+
 /** A containerd of our own, on a directory that stands in for a node's `/`. */
 export type Containerd = {
   /** Where clients connect: `NODE_ROOT/run/containerd/containerd.sock`. */
@@ -29,10 +38,9 @@ export type Containerd = {
  * Describes a private containerd; `start` starts it. Inside a mount namespace of its own it has NODE_ROOT/run as `/run`
  * and NODE_ROOT/var as `/var`. So its default paths are the ones of a real node, also in its answers, it cannot touch
  * the system's directories, and every mount it makes goes when it goes, even if it is killed.
- *
- * @param nodeRoot a directory of at most 70 bytes, because the path of a Unix socket is limited to 107
  */
-export function createContainerd({ nodeRoot, logFile }: { nodeRoot: string; logFile: string }): Containerd {
+export function createContainerd(options: ContainerdOptions): Containerd {
+  const { nodeRoot, logFile } = options;
   const socket = join(nodeRoot, 'run/containerd/containerd.sock');
   if (Buffer.byteLength(socket) > 107)
     throw new Error(
@@ -42,10 +50,10 @@ export function createContainerd({ nodeRoot, logFile }: { nodeRoot: string; logF
 
   async function start(): Promise<void> {
     if (program?.isRunning()) return;
-    await layOut(nodeRoot);
+    await layOut(options);
     program = await startProgram({
       name: 'containerd',
-      command: ['unshare', '--mount', 'sh', '-c', startScript],
+      command: ['unshare', '--mount', 'sh', '-c', startScript(options)],
       directory: nodeRoot,
       logFile,
     });
@@ -74,16 +82,26 @@ export function createContainerd({ nodeRoot, logFile }: { nodeRoot: string; logF
 }
 
 // Relative paths and -c, because NODE_ROOT itself may lie below /var or /run, out of sight after the first mount.
-const startScript = `
-  mount --no-mtab -c --bind run /run &&
-  mount --no-mtab -c --bind var /var &&
-  exec containerd --config etc/containerd/config.toml`;
+function startScript({ names }: ContainerdOptions): string {
+  const bind = (path: string) => `mount --no-mtab -c --bind ${path} /${path}`;
+  const steps = [
+    bind('run'),
+    bind('var'),
+    ...(names ? [bind('etc')] : []), // resolv.conf alone may be a link to what is out of sight now
+    'exec containerd --config etc/containerd/config.toml',
+  ];
+  return steps.join(' && ');
+}
 
-async function layOut(nodeRoot: string): Promise<void> {
+async function layOut({ nodeRoot, names }: ContainerdOptions): Promise<void> {
   if (process.getuid?.() !== 0)
     throw new Error('containerd needs root, because it mounts the layers it unpacks: run this as root');
   for (const directory of ['run', 'var/lib', 'etc/containerd'])
     await mkdir(join(nodeRoot, directory), { recursive: true });
+  if (names) {
+    await writeFile(join(nodeRoot, 'etc/hosts'), `127.0.0.1 localhost ${names.local.join(' ')}\n`);
+    await writeFile(join(nodeRoot, 'etc/resolv.conf'), `nameserver ${names.server}\n`);
+  }
   const snapshotter = (await overlayWorks(nodeRoot)) ? 'overlayfs' : 'native';
   await writeFile(join(nodeRoot, 'etc/containerd/config.toml'), configToml(snapshotter));
 }

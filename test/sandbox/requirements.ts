@@ -27,6 +27,7 @@ export const testRequirements: readonly Requirement[] = [
   ...sandboxRequirements,
   { program: 'kubectl', debianPackage: 'kubernetes-client', purpose: 'rendering the manifests' },
   { program: 'strace', debianPackage: 'strace', purpose: 'slow and failing system calls' },
+  { program: 'mkfs.ext4', debianPackage: 'e2fsprogs', purpose: 'a disk that is soon full' },
   { program: 'skopeo', debianPackage: 'skopeo', purpose: 'pulling with what was written' },
   { program: 'docker', debianPackage: 'docker.io', purpose: 'pulling with what was written' },
   { program: 'dockerd', debianPackage: 'docker.io', purpose: 'the engine that docker needs for it' },

@@ -3,15 +3,16 @@ import { mkdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
-import { type Containerd, createContainerd } from './containerd.ts';
+import { type Containerd, type ContainerdOptions, createContainerd } from './containerd.ts';
 import { updateKubeletVolume, type VolumePayload } from './kubelet-volume.ts';
 import { type Registry, type RegistryOptions, startRegistry } from './registry.ts';
 
-/** Where the sandbox lives, and its registry's users. What is in the directory from an earlier run is used again. */
+/** Where the sandbox lives, and who and what is known in it. What is there from an earlier run is used again. */
 export type SandboxNodeOptions = {
   readonly directory: string;
   readonly users: RegistryOptions['users'];
   readonly authentication?: RegistryOptions['authentication'];
+  readonly names?: ContainerdOptions['names'];
 };
 
 /** A node's worth of real parts in one directory: a root with containerd in it, Secret and config volumes, a registry. */
@@ -48,6 +49,7 @@ export async function startSandboxNode(options: SandboxNodeOptions): Promise<San
   const containerd = createContainerd({
     nodeRoot: shortRoot,
     logFile: join(directory, 'log/containerd.log'),
+    names: options.names,
   });
   const [node, registry] = await Promise.allSettled([containerd.start(), startRegistryOnItsPort(options)]);
 

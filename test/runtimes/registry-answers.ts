@@ -1,0 +1,48 @@
+import type { ServerResponse } from 'node:http';
+
+/** Answers one request; `content` is what a good registry would send. */
+export type Answer = (response: ServerResponse, content: Buffer) => void;
+
+/** Refuses with an HTTP status. */
+export function status(code: number, headers: Readonly<Record<string, string>> = {}): Answer {
+  return response => {
+    response.writeHead(code, { ...headers, 'content-type': 'application/json' });
+    response.end(JSON.stringify({ errors: [{ code: 'FAKE', message: 'not\ntoday' }] }));
+  };
+}
+
+/** Takes the request and closes the connection. */
+export const hangUp: Answer = response => void response.destroy();
+
+/** Takes the request and never says a word. */
+export const silence: Answer = () => {};
+
+/** Breaks the connection in the middle of the content. */
+export const cutShort: Answer = (response, content) => {
+  response.writeHead(200, { 'content-length': content.length });
+  response.write(content.subarray(0, content.length / 2), () => response.destroy());
+};
+
+/** Sends as many bytes as there should be, but others. */
+export const otherBytes: Answer = (response, content) => {
+  response.end(Buffer.alloc(content.length, 'x'));
+};
+
+/** Sends so many bytes ten times a second. */
+export function trickle(bytes: number): Answer {
+  return (response, content) => {
+    response.writeHead(200, { 'content-length': content.length });
+    let sent = 0;
+    const timer = setInterval(() => {
+      response.write(content.subarray(sent, sent + bytes));
+      sent += bytes;
+    }, 100);
+    response.once('close', () => clearInterval(timer));
+  };
+}
+
+/** Sends what is asked for. */
+export const good: Answer = (response, content) => {
+  response.setHeader('content-length', content.length);
+  response.end(content);
+};
