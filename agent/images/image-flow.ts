@@ -37,6 +37,9 @@ const reconnectMilliseconds = 1_000;
 /** How long is waited after a deletion for others, in milliseconds. */
 const deletionMilliseconds = 500;
 
+/** After the runtime has ceased to tell of deletions, it is asked to again this much later, in milliseconds. */
+const deletionRetryMilliseconds = 60_000;
+
 /** The flow from the image list to images on the node: looks once, pulls what is missing, and waits for news. */
 export class ImageFlow {
   readonly #options: ImageFlowOptions;
@@ -222,10 +225,13 @@ export class ImageFlow {
         this.#news.ring();
       });
     };
-    await runtime.watchDeletions?.(onDelete, signal).catch(error => {
-      // Without it, what is gone is found at the next resync.
-      if (!signal.aborted) this.#options.log.debug(`deletions are not told: ${messageOf(error)}`);
-    });
+    while (runtime.watchDeletions && !signal.aborted) {
+      await runtime.watchDeletions(onDelete, signal).catch(error => {
+        // Meanwhile, what is gone is found at the next resync.
+        if (!signal.aborted) this.#options.log.debug(`deletions are not told: ${messageOf(error)}`);
+      });
+      await wait(deletionRetryMilliseconds, signal);
+    }
   }
 
   /** Milliseconds until the next resync is due. */

@@ -3,7 +3,7 @@ import { PullFailure, type PullFailureKind } from '../runtimes/pull-failure.ts';
 import type { PullProgress } from '../runtimes/runtime.ts';
 import { failed, found, gone, type ImageState, progressed, pulled, started } from './image-state.ts';
 import { PullSlots, type SlotLimits } from './pull-slots.ts';
-import { pullDueAt, type QueuedImage, queueImage, requeueImage, stallOf } from './queued-image.ts';
+import { isSilent, pullDueAt, type QueuedImage, queueImage, requeueImage, stallOf } from './queued-image.ts';
 import { goesOnAtOnce, planRetry, waitsForChange } from './retry.ts';
 import type { WantedImage } from './wanted-images.ts';
 
@@ -16,6 +16,9 @@ export type PullQueueOptions = {
   /** Called after every change of any image, with how it stands now. */
   readonly onChange: (image: ImageState) => void;
 };
+
+/** How long a registry that holds all slots may take to answer while others wait, in milliseconds. */
+const silenceMilliseconds = 15_000;
 
 /**
  * The images of the list and their pulls: highest priority first and then in list order, never more at once than the
@@ -117,12 +120,29 @@ export class PullQueue {
     await this.#slots.ended();
   }
 
-  /** Fails every pull for which no new byte came for `timeout` milliseconds. */
+  /**
+   * Fails every pull for which no new byte came for `timeout` milliseconds. To be called only if progress is known.
+   * One registry that does not answer is not left to hold all slots for so long while other ones could be asked.
+   */
   failStalled(timeout: number): void {
     for (const item of this.#items.values()) {
       const stall = stallOf(item, timeout);
       if (stall) item.cancel?.abort(stall);
     }
+    const holder = this.#slots.holderOfAll(this.#options.limits());
+    if (holder !== undefined) this.#releaseSilent(holder);
+  }
+
+  /** Gives up the last pull from a registry of which none has got anything, if others wait for their slot. */
+  #releaseSilent(registry: string): void {
+    const items = [...this.#items.values()];
+    const isOf = ({ image }: QueuedImage) => image.wanted.reference.registry === registry;
+    const running = items.filter(item => isOf(item) && item.cancel && !item.cancel.signal.aborted);
+    const isWaitedFor = items.some(item => !isOf(item) && pullDueAt(item) <= Date.now());
+    if (!isWaitedFor || !running.every(item => isSilent(item, silenceMilliseconds))) return;
+    this.#slots.leaveAlone(registry, silenceMilliseconds);
+    const problem = `${registry} has not answered yet, and other registries wait for its place`;
+    running.at(-1)?.cancel?.abort(new PullFailure('unreachable', problem));
   }
 
   /**

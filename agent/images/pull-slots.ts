@@ -20,6 +20,12 @@ export class PullSlots {
     );
   }
 
+  /** The one registry that holds all slots of the node; undefined if a slot is free or several registries have some. */
+  holderOfAll({ concurrency }: SlotLimits): string | undefined {
+    const registries = new Set(this.#held.values());
+    return registries.size === 1 && this.#held.size >= concurrency ? [...registries][0] : undefined;
+  }
+
   /** Holds a slot until `pull` has ended, then calls `onFree`. */
   hold(registry: string, pull: Promise<void>, onFree: () => void): void {
     const held = pull.finally(() => {

@@ -36,6 +36,17 @@ export function requeueImage(item: QueuedImage, wanted: WantedImage): void {
   item.image = { ...item.image, wanted };
 }
 
+/** Whether its pull has got nothing at all from the registry for so many milliseconds. */
+export function isSilent({ cancel, image, lastByteAt }: QueuedImage, milliseconds: number): boolean {
+  const since = image.startedAt?.getTime() ?? Number.POSITIVE_INFINITY;
+  return (
+    cancel !== undefined &&
+    image.bytesTotal === null &&
+    lastByteAt <= since &&
+    Date.now() - since > milliseconds
+  );
+}
+
 /** When it is to be pulled, as far as it alone is concerned, in milliseconds since 1970; infinity: it has no reason to. */
 export function pullDueAt({ image, cancel, refresh, looked }: QueuedImage): number {
   if (!looked || cancel || (image.state === 'present' && !refresh)) return Number.POSITIVE_INFINITY;

@@ -505,3 +505,50 @@ test('a pull that fails just before the connection is given up has failed all th
   await until('the failure', () => state('a:1')?.state === 'waiting');
   assert.equal(state('a:1')?.failure?.kind, 'runtime');
 });
+
+test(
+  'a registry that does not answer gives a slot to others that wait, and keeps both if none does',
+  limits,
+  async t => {
+    t.mock.timers.enable({ apis: ['Date'], now: Date.now() });
+    const { queue, names, pulls, state, until } = startQueue(t);
+    queue.setList(list('dead.io/a:1', 'dead.io/b:1', 'dead.io/c:1'));
+    queue.setPresent(new Set());
+    queue.open();
+    t.mock.timers.tick(60_000);
+    queue.failStalled(300_000);
+    assert.deepEqual(
+      pulls.map(({ signal }) => signal.aborted),
+      [false, false],
+      'nobody else waits',
+    );
+
+    queue.setList(list('dead.io/a:1', 'dead.io/b:1', 'dead.io/c:1', 'good.io/d:1'));
+    queue.setPresent(new Set());
+    queue.failStalled(300_000);
+    assert.deepEqual(
+      pulls.map(({ signal }) => signal.aborted),
+      [false, true],
+    );
+    pulls[1]?.end('unknown');
+    await until('the other registry', () => names().includes('good.io/d:1'));
+    assert.deepEqual(names(), ['dead.io/a:1', 'good.io/d:1']);
+    assert.equal(state('dead.io/b:1')?.failure?.kind, 'unreachable');
+  },
+);
+
+test('a registry that has answered keeps its slots, however slow it is', limits, async t => {
+  t.mock.timers.enable({ apis: ['Date'], now: Date.now() });
+  const { queue, pulls } = startQueue(t);
+  queue.setList(list('slow.io/a:1', 'slow.io/b:1', 'good.io/d:1'));
+  queue.setPresent(new Set());
+  queue.open();
+  t.mock.timers.tick(1_000);
+  queue.setProgress({ images: new Map([['slow.io/a:1', { bytesDone: 1, bytesTotal: 10 }]]), otherBytes: 0 });
+  t.mock.timers.tick(60_000);
+  queue.failStalled(300_000);
+  assert.deepEqual(
+    pulls.map(({ signal }) => signal.aborted),
+    [false, false],
+  );
+});
