@@ -18,8 +18,11 @@ export async function clean(settings: Settings): Promise<number> {
   // Without a state directory no agent ever was here, and none is made for asking.
   const cleaned = (await exists(stateDirectory)) ? await cleanHere(settings, stateDirectory) : undefined;
   process.stdout.write(describe(cleaned));
-  const isClean = cleaned === undefined || (cleaned.targets.every(({ ok }) => ok) && !cleaned.pins.problem);
-  return isClean ? 0 : 1;
+  return cleaned === undefined || isClean(cleaned) ? 0 : 1;
+}
+
+function isClean({ targets, pins }: CleanedNode): boolean {
+  return targets.every(({ ok }) => ok) && !pins.problem;
 }
 
 async function cleanHere(settings: Settings, stateDirectory: string): Promise<CleanedNode> {
@@ -29,6 +32,8 @@ async function cleanHere(settings: Settings, stateDirectory: string): Promise<Cl
     const cleaned = await cleanNode(settings);
     // Also what the agent made for itself, as far as nothing is kept in it. Whoever waits for the lock sees that the
     // file is another one.
+    // What is not clean yet is looked at again the next time, for which the state directory says that we were here.
+    if (!isClean(cleaned)) return cleaned;
     for (const path of [lockPath(stateDirectory), controlSocketPath(stateDirectory)])
       await rm(path, { force: true });
     await rmdir(stateDirectory).catch(() => undefined);

@@ -100,7 +100,7 @@ export async function isRestorable(
   if (directory !== null)
     return (await lstat(join(dirname(file), directory)).catch(missingIsUndefined)) !== undefined;
   if (copy === null) return true;
-  const bytes = await readFileBytes(join(stateDirectory, originals, copy)).catch(() => undefined);
+  const bytes = await readFileBytes(join(stateDirectory, originals, copy)).catch(missingIsUndefined);
   return bytes !== undefined && digestOf(bytes) === digest;
 }
 

@@ -2,7 +2,6 @@ import { createHmac, randomBytes } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { codeOf } from '../base/failure.ts';
 import { fileFailure } from '../base/file-failure.ts';
 import { readTextFile } from '../base/read-text-file.ts';
 import { missingIsUndefined } from '../base/real-path.ts';
@@ -90,11 +89,16 @@ export class Ownership {
    */
   static async load(stateDirectory: string): Promise<Ownership> {
     const path = join(stateDirectory, 'ownership.json');
-    await removeLeftoversIn(stateDirectory);
-    const text = await readTextFile(path, maxRecordBytes).catch(error => {
-      if (codeOf(error) === 'ENOENT') return undefined;
+    try {
+      return await Ownership.#load(path, stateDirectory);
+    } catch (error) {
       throw fileFailure(`reading the ownership record ${path}`, error);
-    });
+    }
+  }
+
+  static async #load(path: string, stateDirectory: string): Promise<Ownership> {
+    await removeLeftoversIn(stateDirectory);
+    const text = await readTextFile(path, maxRecordBytes).catch(missingIsUndefined);
     const record = text === undefined ? undefined : parseRecord(text);
     const unreadable = `${path}.unreadable`;
     if (text !== undefined && record === undefined) {

@@ -44,7 +44,7 @@ export type TargetOutcome = {
   readonly problem: string | null;
   /** This look changed the file. */
   readonly written: boolean;
-  /** What we had written was no longer what should be there: unless that is new, somebody else has changed it. */
+  /** It had to be written because somebody else has changed it since we wrote it last. */
   readonly drifted: boolean;
   /** What the file says, or would say if it could be written; by it the credentials of our own pulls are chosen. */
   readonly text: string | undefined;
@@ -107,6 +107,8 @@ type Look = {
   readonly merge: MergeResult;
   /** The file is as we wrote it, or as it was before us: nobody's later work is in it. */
   readonly isUntouched: boolean;
+  /** The file says what we wrote last. */
+  readonly isWritten: boolean;
   /** What stays of a file that is no docker config when ours is taken out of it; undefined if nothing of ours is in it. */
   readonly rest: Buffer | undefined;
 };
@@ -125,7 +127,8 @@ async function lookAt(place: TargetPlace, entries: readonly PlannedEntry[]): Pro
       ? await isMovedAside(file, owned)
       : [...owned.wrote, owned.original?.digest].includes(bytes);
   const rest = existing && !existing.config && !isUntouched ? restOf(existing, owned, ownership) : undefined;
-  return { file, existing, owned, merge, isUntouched, rest };
+  const isWritten = bytes !== undefined && owned.wrote.includes(bytes);
+  return { file, existing, owned, merge, isUntouched, isWritten, rest };
 }
 
 function restOf(
@@ -202,6 +205,11 @@ async function write(
     const { message } = fileFailure(`writing ${path}`, error);
     return { ...describe(path, look), managed: 0, state: 'failed', problem: message };
   }
+}
+
+/** In what it says; or, if that is what we wrote, in who may read it. */
+function isChangedByOthers({ existing, isUntouched, isWritten }: Look): boolean {
+  return !isUntouched || (isWritten && existing !== undefined && !isPrivate(existing));
 }
 
 function isWriteNeeded(
@@ -324,7 +332,7 @@ function describe(path: string, look: Look) {
     displaced: kept.filter(registry => merge.entries.has(registry)),
     setAside: kept.filter(registry => !merge.entries.has(registry)),
     written: false,
-    drifted: owned.entries.size > 0 && isWriteNeeded({}, look),
+    drifted: owned.entries.size > 0 && isWriteNeeded({}, look) && isChangedByOthers(look),
     text: merge.text,
   };
 }

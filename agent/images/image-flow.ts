@@ -188,7 +188,9 @@ export class ImageFlow {
       const present = await this.#listPresent(runtime, signal);
       if (!present) continue;
       this.#queue.setPresent(present, asOf);
-      await this.#pins.keep(runtime.pins, this.#list.wanted, present, signal);
+      // Before the first good config nothing is known of what is to be pinned, and so nothing is let go.
+      if (this.#startAt !== undefined)
+        await this.#pins.keep(runtime.pins, this.#list.wanted, present, signal);
       await this.#disk.look(this.#config.disk.keepFree);
       const startsIn = (this.#startAt ?? Number.POSITIVE_INFINITY) - Date.now();
       await this.#io.look(this.#config.pulls.maxIoPressure);
@@ -243,6 +245,9 @@ export class ImageFlow {
     const runtime = this.#runtime;
     if (!runtime) throw new PullFailure('runtime', 'there is no connection to the container runtime');
     await this.#disk.look(this.#config.disk.keepFree);
+    await this.#io.look(this.#config.pulls.maxIoPressure);
+    if (this.#io.high)
+      throw new PullFailure('runtime', 'the disks of the node are too busy for one more pull');
     signal.throwIfAborted();
     const { timeout } = this.#config.pulls;
     const keyring = () => this.#keyring;
@@ -250,7 +255,8 @@ export class ImageFlow {
     // Once more at the end: a quick pull is over before its size was ever asked for.
     await this.#meter.measure(runtime, signal);
     // What is there now has to be looked up for its pin.
-    if (image.pin) this.#news.ring();
+    const now = this.#list.wanted.find(({ reference }) => reference.name === image.reference.name);
+    if (now?.pin) this.#news.ring();
   }
 }
 
