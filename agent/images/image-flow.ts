@@ -233,6 +233,8 @@ export class ImageFlow {
         if (!signal.aborted) this.#options.log.debug(`deletions are not told: ${messageOf(error)}`);
       });
       await wait(deletionRetryMilliseconds, signal);
+      // Nobody told of what was deleted meanwhile.
+      this.#news.ring();
     }
   }
 

@@ -59,9 +59,9 @@ export class PullMeter {
     );
     try {
       queue.setProgress(await runtime.progress(pulls, signal));
+      queue.failStalled(config().pulls.stallTimeout);
     } catch (error) {
       log.debug(`the progress of pulls cannot be told: ${messageOf(error)}`);
     }
-    queue.failStalled(config().pulls.stallTimeout);
   }
 }

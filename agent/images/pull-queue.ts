@@ -122,27 +122,28 @@ export class PullQueue {
 
   /**
    * Fails every pull for which no new byte came for `timeout` milliseconds. To be called only if progress is known.
-   * One registry that does not answer is not left to hold all slots for so long while other ones could be asked.
+   * Registries that do not answer are not left to hold all slots for so long while other ones could be asked.
    */
   failStalled(timeout: number): void {
     for (const item of this.#items.values()) {
       const stall = stallOf(item, timeout);
       if (stall) item.cancel?.abort(stall);
     }
-    const holder = this.#slots.holderOfAll(this.#options.limits());
-    if (holder !== undefined) this.#releaseSilent(holder);
+    if (this.#slots.isFull(this.#options.limits())) this.#releaseSilent();
   }
 
-  /** Gives up the last pull from a registry of which none has got anything, if others wait for their slot. */
-  #releaseSilent(registry: string): void {
+  /** If no pull that is under way has got anything, gives the last one up for an image of a registry that has none. */
+  #releaseSilent(): void {
     const items = [...this.#items.values()];
-    const isOf = ({ image }: QueuedImage) => image.wanted.reference.registry === registry;
-    const running = items.filter(item => isOf(item) && item.cancel && !item.cancel.signal.aborted);
-    const isWaitedFor = items.some(item => !isOf(item) && pullDueAt(item) <= Date.now());
-    if (!isWaitedFor || !running.every(item => isSilent(item, silenceMilliseconds))) return;
-    this.#slots.leaveAlone(registry, silenceMilliseconds);
-    const problem = `${registry} has not answered yet, and other registries wait for its place`;
-    running.at(-1)?.cancel?.abort(new PullFailure('unreachable', problem));
+    const registryOf = ({ image }: QueuedImage) => image.wanted.reference.registry;
+    const running = items.filter(({ cancel }) => cancel && !cancel.signal.aborted);
+    const silent = new Set(running.map(registryOf));
+    const isWaitedFor = items.some(item => !silent.has(registryOf(item)) && pullDueAt(item) <= Date.now());
+    const last = running.at(-1);
+    if (!last || !isWaitedFor || !running.every(item => isSilent(item, silenceMilliseconds))) return;
+    this.#slots.leaveAlone(registryOf(last), silenceMilliseconds);
+    const problem = `${registryOf(last)} has not answered yet, and other registries wait for its place`;
+    last.cancel?.abort(new PullFailure('unreachable', problem));
   }
 
   /**
@@ -176,7 +177,9 @@ export class PullQueue {
       if (at > now) next = Math.min(next, at);
       else if (this.#slots.isFree(registry, this.#options.limits())) this.#start(item);
     }
-    if (next < Number.POSITIVE_INFINITY) this.#timer = setTimeout(() => this.#pump(), next - now);
+    // A timer takes 31 bits, and a clock that was set back can put a time far away.
+    const wait = Math.min(next - now, 2 ** 31 - 1);
+    if (next < Number.POSITIVE_INFINITY) this.#timer = setTimeout(() => this.#pump(), wait);
   }
 
   #start(item: QueuedImage): void {

@@ -20,10 +20,9 @@ export class PullSlots {
     );
   }
 
-  /** The one registry that holds all slots of the node; undefined if a slot is free or several registries have some. */
-  holderOfAll({ concurrency }: SlotLimits): string | undefined {
-    const registries = new Set(this.#held.values());
-    return registries.size === 1 && this.#held.size >= concurrency ? [...registries][0] : undefined;
+  /** Whether all slots of the node are held. */
+  isFull({ concurrency }: SlotLimits): boolean {
+    return this.#held.size >= concurrency;
   }
 
   /** Holds a slot until `pull` has ended, then calls `onFree`. */
@@ -37,7 +36,8 @@ export class PullSlots {
 
   /** Asks nothing of the registry for so many milliseconds. */
   leaveAlone(registry: string, milliseconds: number): void {
-    this.#registryFreeAt.set(registry, Date.now() + milliseconds);
+    // A longer pause is not made shorter.
+    this.#registryFreeAt.set(registry, Math.max(this.registryFreeAt(registry), Date.now() + milliseconds));
   }
 
   /** When the registry may be asked again, in milliseconds since 1970. */

@@ -72,6 +72,29 @@ test(
   },
 );
 
+test(
+  'before a config was read nothing is unpinned, and pin: true in mid-pull pins at its end',
+  limits,
+  async t => {
+    const node = await startNode(t);
+    const layers = [1_500_000];
+    const api = await publishImage(node.registry, { repository: 'team-a/api', tag: 'v1', layers });
+    const first = startFlow(t, node);
+    node.registry.limit(800_000);
+    first.flow.setConfig(configOf([api.reference], { resync: '1h' }));
+    first.login();
+    await first.until('the pull', () => first.image()?.state === 'pulling');
+    first.flow.setConfig(configOf([{ image: api.reference, pin: true }], { resync: '1h' }));
+    await first.until('the pin', () => first.flow.state.pinned.size === 1);
+
+    const second = startFlow(t, node);
+    await second.until('the connection', () => second.flow.state.runtime.state === 'connected');
+    second.login();
+    await second.until('a look', () => second.flow.state.disk !== null);
+    assert.match(await node.containerd.ctr('images', 'list'), /io.pullready.pinned=true/);
+  },
+);
+
 /** Pins of a runtime as a list, and what was asked of it. */
 function recordedPins(start: Partial<PinnedImages> = {}) {
   const ours = new Set(start.ours);

@@ -552,3 +552,19 @@ test('a registry that has answered keeps its slots, however slow it is', limits,
     [false, false],
   );
 });
+
+test('also where each slot is held by another registry that does not answer', limits, async t => {
+  t.mock.timers.enable({ apis: ['Date'], now: Date.now() });
+  const { queue, names, pulls, until } = startQueue(t);
+  queue.setList(list('dead1.io/a:1', 'dead2.io/a:1', 'good.io/d:1'));
+  queue.setPresent(new Set());
+  queue.open();
+  t.mock.timers.tick(60_000);
+  queue.failStalled(300_000);
+  assert.deepEqual(
+    pulls.map(({ signal }) => signal.aborted),
+    [false, true],
+  );
+  pulls[1]?.end('unknown');
+  await until('the other registry', () => names().includes('good.io/d:1'));
+});

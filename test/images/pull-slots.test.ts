@@ -30,3 +30,10 @@ test('a registry that is left alone is free again after that, and no other one i
   assert.ok(left > 29_000 && left <= 30_000, `${left}`);
   assert.equal(slots.registryFreeAt('y.io'), 0);
 });
+
+test('a longer pause is not made shorter by a later one', () => {
+  const slots = new PullSlots();
+  slots.leaveAlone('x.io', 300_000);
+  slots.leaveAlone('x.io', 15_000);
+  assert.ok(slots.registryFreeAt('x.io') - Date.now() > 290_000);
+});
