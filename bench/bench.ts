@@ -4,8 +4,12 @@ import { join } from 'node:path';
 import { searchPath } from '../test/sandbox/requirements.ts';
 import type { Benchmark } from './benchmark.ts';
 import { benchCredentials } from './credentials.ts';
+import { benchImages } from './images.ts';
 
-const benchmarks: Readonly<Record<string, Benchmark>> = { credentials: benchCredentials };
+const benchmarks: Readonly<Record<string, Benchmark>> = {
+  credentials: benchCredentials,
+  images: benchImages,
+};
 
 /** Runs the benchmark of this name. Returns the exit status: 1 if it missed an aim, 2 if there is none of that name. */
 async function main(name: string | undefined, signal: AbortSignal): Promise<number> {

@@ -158,13 +158,20 @@ export class ContentProgress {
   }
 
   async #readManifest(digest: string, signal: AbortSignal): Promise<ImageManifest | undefined> {
+    // A manifest is JSON. What begins otherwise is a small layer, of which containerd would send a megabyte at once.
+    const [first] = await this.#read({ digest, size: 1n }, signal);
+    if (first !== 0x7b) return undefined;
+    return parseImageManifest((await this.#read({ digest }, signal)).toString('utf8'));
+  }
+
+  /** Reads to the end: a stream that is left in the middle is not cancelled. */
+  async #read(
+    what: { readonly digest: string; readonly size?: bigint },
+    signal: AbortSignal,
+  ): Promise<Buffer> {
     const chunks: Uint8Array[] = [];
-    for await (const { data } of this.#content.read({ digest }, this.#call(signal))) {
-      chunks.push(data);
-      // A manifest is JSON. What begins otherwise is a small layer, and need not be read to its end.
-      if (chunks[0]?.[0] !== 0x7b) break;
-    }
-    return parseImageManifest(Buffer.concat(chunks).toString('utf8'));
+    for await (const { data } of this.#content.read(what, this.#call(signal))) chunks.push(data);
+    return Buffer.concat(chunks);
   }
 }
 
