@@ -191,7 +191,14 @@ test(
     ];
     for (const [number, [payload, problem]] of breaks.entries()) {
       await node.write(`before ${number}`);
-      await until('the password', async () => (await node.passwordIn(kubelet)) === `before ${number}`);
+      // In the state, too: what it said of the break before must not be taken for what it says of the next one.
+      await until(
+        'the password',
+        async () =>
+          node.state?.sources[0]?.state === 'current' &&
+          (await node.passwordIn(kubelet)) === `before ${number}` &&
+          (await node.passwordIn(docker)) === `before ${number}`,
+      );
       await updateKubeletVolume(join(node.secrets, 'team-a'), payload);
       await until('the problem', () => problem.test(node.state?.sources[0]?.problems.join() ?? ''));
       assert.equal(node.state?.sources[0]?.state, 'kept');
