@@ -118,7 +118,8 @@ class Agent {
       if (cleaning.signal.aborted) await aborted(signal);
     } finally {
       await control?.close();
-      await cleaned;
+      // Whoever asked was told if it failed.
+      await cleaned?.catch(() => undefined);
     }
   }
 
