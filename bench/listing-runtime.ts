@@ -1,9 +1,9 @@
-import { createHash } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import { createServer, type ServerHttp2Session } from 'node:http2';
 import { dirname } from 'node:path';
 import { connectNodeAdapter } from '@connectrpc/connect-node';
 import { ImageService, RuntimeService } from '../agent/runtimes/gen/cri_pb.ts';
+import { listedImage } from '../test/runtimes/listed-image.ts';
 
 /** A container runtime that has images, pulls none, and counts how often it was asked for its list. */
 export type ListingRuntime = {
@@ -43,18 +43,5 @@ export async function serveListing(socketPath: string, count: number): Promise<L
       for (const session of sessions) session.destroy();
       await new Promise(resolve => server.close(resolve));
     },
-  };
-}
-
-/** An image as containerd lists it: a name with its tag, one with its digest, an id. */
-function listedImage(number: number) {
-  const digest = (of: string) => `sha256:${createHash('sha256').update(`${of} ${number}`).digest('hex')}`;
-  const repository = `registry.example.com/platform/team-${number % 40}/service-${number}`;
-  return {
-    id: digest('config'),
-    repoTags: [`${repository}:v1.${number}.0`],
-    repoDigests: [`${repository}@${digest('manifest')}`],
-    size: 100_000_000n,
-    spec: { image: digest('config') },
   };
 }

@@ -5,7 +5,7 @@ import { describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { defaultConfig, type ImageSetting, parseConfig } from '../agent/config.ts';
 import type { EntryStanding, Source } from '../agent/credentials/sources.ts';
-import type { TargetOutcome } from '../agent/credentials/target.ts';
+import type { TargetOutcome } from '../agent/credentials/target-look.ts';
 import type { ImageState } from '../agent/images/image-state.ts';
 import type { PullFailureKind } from '../agent/runtimes/pull-failure.ts';
 import { environmentName, type SettingDescription, settingNames, settingTable } from '../agent/settings.ts';

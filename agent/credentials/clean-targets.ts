@@ -1,6 +1,7 @@
 import { wait } from '../base/bell.ts';
 import { Ownership } from './ownership.ts';
-import { reconcileTarget, type TargetOutcome } from './target.ts';
+import { reconcileTarget } from './target.ts';
+import type { TargetOutcome } from './target-look.ts';
 
 /** What became of one target. */
 export type CleanedTarget = {
@@ -19,7 +20,7 @@ const rounds = 4;
 const pause = 600;
 
 /**
- * Takes our entries out of every target that has any, and puts back what they displaced: the very file that was there
+ * Takes our entries out of every target of the record, and puts back what they displaced: the very file that was there
  * before, if nobody else wrote to it since. A second time finds nothing to do. Throws a Failure if the record cannot
  * be read.
  */

@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { constants } from 'node:fs';
-import { access, realpath, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { access, readdir, realpath, stat } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
 import { codeOf, Failure } from '../base/failure.ts';
 import { fileFailure } from '../base/file-failure.ts';
 import { SecretText } from '../base/secret-text.ts';
@@ -35,12 +35,14 @@ export type HelperAnswer =
  */
 export async function askHelper(question: HelperQuestion): Promise<HelperAnswer> {
   const { directory, suffix, registry, signal, timeoutMs = 30_000 } = question;
-  const name = `docker-credential-${suffix}`;
-  const isName = suffixPattern.test(suffix);
-  const tried = `asking ${isName ? name : 'a credential helper'} for ${JSON.stringify(registry)}`;
+  // What the document names is shown only once there is a program of that name: it may be a secret in the wrong place.
+  let tried = `asking a credential helper for ${JSON.stringify(registry)}`;
   try {
-    if (!isName) throw misnamed(tried);
-    const file = await findProgram(directory, name, tried);
+    if (!suffixPattern.test(suffix)) throw misnamed(tried);
+    const name = `docker-credential-${suffix}`;
+    const path = await findEntry(directory, name, tried);
+    tried = `asking ${name} for ${JSON.stringify(registry)}`;
+    const file = await checkProgram(path, tried);
     const run = await runBounded(file, ['get'], { input: registry, outputLimit, timeoutMs, signal });
     return readAnswer(outputOf(run, tried), tried);
   } catch (error) {
@@ -60,23 +62,31 @@ const suffixPattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/;
 function misnamed(tried: string): Failure {
   return new Failure({
     tried,
-    // Not quoted: it may be a secret that stands in the wrong place.
     problem: 'what the Secret names is not the name of a program',
     advice: 'name it with at most 100 letters, digits, dots, dashes and underscores, a letter or digit first',
   });
 }
 
-/** Finds the program in the directory, and makes sure that it does not lie elsewhere and can be run. */
-async function findProgram(directory: string, name: string, tried: string): Promise<string> {
-  const real = await realpath(directory).catch(error => {
+/** The path of what has this name in the directory. If there is none, the error names those that are there. */
+async function findEntry(directory: string, name: string, tried: string): Promise<string> {
+  const names = await readdir(directory).catch(error => {
     throw missing(error, `there is no directory ${directory}`, tried);
   });
-  const file = join(real, name);
-  const target = await realpath(file).catch(error => {
-    throw missing(error, `there is no such program in ${directory}`, tried);
+  if (names.includes(name)) return join(directory, name);
+  const programs = names.filter(candidate => candidate.startsWith('docker-credential-')).toSorted();
+  const others = programs.length === 0 ? 'is none at all' : `are ${programs.join(', ')}`;
+  const problem = `the program that the Secret names is not in ${directory}; there ${others}`;
+  throw new Failure({ tried, problem, advice: bringIt });
+}
+
+/** Makes sure that a program does not lie elsewhere and can be run. */
+async function checkProgram(path: string, tried: string): Promise<string> {
+  const real = await realpath(dirname(path));
+  const target = await realpath(path).catch(error => {
+    throw missing(error, 'it is a link that leads nowhere', tried);
   });
   if (!target.startsWith(join(real, '/'))) {
-    const problem = `it is a link that leads out of ${directory}`;
+    const problem = `it is a link that leads out of ${dirname(path)}`;
     throw new Failure({ tried, problem, advice: 'put the program itself there' });
   }
   if (!(await stat(target)).isFile())
@@ -86,13 +96,15 @@ async function findProgram(directory: string, name: string, tried: string): Prom
     throw new Failure({ tried, problem: 'it is not executable', advice });
   });
   // By the name that was asked for: one program may serve several names.
-  return file;
+  return join(real, basename(path));
 }
 
 function missing(error: unknown, problem: string, tried: string): Failure {
   if (codeOf(error) !== 'ENOENT') return fileFailure(tried, error);
-  return new Failure({ tried, problem, advice: 'bring it there with the image or a mount' });
+  return new Failure({ tried, problem, advice: bringIt });
 }
+
+const bringIt = 'bring it there with the image or a mount';
 
 const runByHand = 'run it by hand on the node to see what it says';
 

@@ -3,15 +3,8 @@ import {
   type DockerConfigText,
   formatDockerConfigText,
 } from '../docker-config/docker-config-text.ts';
-import type { OwnedEntry, OwnedTarget } from './ownership.ts';
-
-/** An entry as it is to stand in one file. */
-export type PlannedEntry = {
-  readonly registry: string;
-  readonly source: string;
-  /** Its JSON value. */
-  readonly value: string;
-};
+import type { OwnedEntry, OwnedTarget } from './ownership-record.ts';
+import type { PlannedEntry } from './planned-entry.ts';
 
 /** What a merge starts from. */
 export type MergeInput = {

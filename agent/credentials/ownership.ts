@@ -1,62 +1,12 @@
 import { createHmac, randomBytes } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { z } from 'zod';
 import { fileFailure } from '../base/file-failure.ts';
 import { readTextFile } from '../base/read-text-file.ts';
 import { missingIsUndefined } from '../base/real-path.ts';
 import { removeFile, removeLeftoversIn, replaceFile } from '../base/replace-file.ts';
-import { type OriginalFile, originalFile, removeUnusedCopies } from './original.ts';
-
-const ownershipRecord = z.object({
-  version: z.literal(2),
-  /** Key of the digests, so that the record does not help anybody to guess a credential. */
-  key: z.string().min(32),
-  targets: z.array(
-    z.object({
-      path: z.string(),
-      created: z.boolean(),
-      directories: z.array(z.string()),
-      original: originalFile.nullable(),
-      wrote: z.array(z.string()),
-      entries: z.array(z.object({ registry: z.string(), source: z.string(), digests: z.array(z.string()) })),
-      aside: z.array(z.object({ registry: z.string(), value: z.string() })),
-    }),
-  ),
-});
-
-/** What we own of one entry. */
-export type OwnedEntry = {
-  /** The source that the entry came from. */
-  readonly source: string;
-  /** Keyed digests of the values that we wrote or were about to write; more than one only between the two. */
-  readonly digests: readonly string[];
-};
-
-/** What we own of one target file. */
-export type OwnedTarget = {
-  /** We made the file, so we remove it when nothing is left in it. */
-  readonly created: boolean;
-  /** The directories above it that we made, from the outermost in, as paths on the node. */
-  readonly directories: readonly string[];
-  /** Null if there was none, or somebody else has written since, whose work would be lost. */
-  readonly original: OriginalFile | null;
-  /** Keyed digests of the whole text that we wrote last, or were about to write. */
-  readonly wrote: readonly string[];
-  readonly entries: ReadonlyMap<string, OwnedEntry>;
-  /** The raw JSON values of other people's entries that had to make room, by registry key; they are put back. */
-  readonly aside: ReadonlyMap<string, string>;
-};
-
-/** What we own of a target that we never wrote. */
-export const nothingOwned: OwnedTarget = {
-  created: false,
-  directories: [],
-  original: null,
-  wrote: [],
-  entries: new Map(),
-  aside: new Map(),
-};
+import { removeUnusedCopies } from './original.ts';
+import { formatRecord, nothingOwned, type OwnedTarget, parseRecord } from './ownership-record.ts';
 
 /** The record of a Secret full of tiny entries is some times as large as that; this is room for dozens of them. */
 const maxRecordBytes = 256 * 2 ** 20;
@@ -107,7 +57,7 @@ export class Ownership {
     }
     const isLost = (await stat(unreadable).catch(missingIsUndefined)) !== undefined;
     const key = record?.key ?? randomBytes(32).toString('hex');
-    const ownership = new Ownership(path, key, record?.targets ?? new Map(), isLost ? unreadable : null);
+    const ownership = new Ownership(path, key, new Map(record?.targets), isLost ? unreadable : null);
     // An agent that was killed may have left some. A record that cannot be understood may still need them.
     if (!isLost) await removeUnusedCopies(stateDirectory, ownership.copies);
     return ownership;
@@ -144,7 +94,7 @@ export class Ownership {
   async record(target: string, owned: OwnedTarget): Promise<void> {
     const before = this.#targets.get(target);
     this.#set(target, owned);
-    const text = this.#format();
+    const text = formatRecord({ key: this.#key, targets: this.#targets });
     if (text === this.#written) return;
     try {
       await (this.#targets.size === 0 ? removeFile(this.#path) : replaceFile(this.#path, text));
@@ -160,16 +110,6 @@ export class Ownership {
     if (isNothing) this.#targets.delete(target);
     else this.#targets.set(target, owned);
   }
-
-  #format(): string {
-    const targets = [...this.#targets].map(([path, { entries, aside, ...owned }]) => ({
-      path,
-      ...owned,
-      entries: [...entries].map(([registry, entry]) => ({ registry, ...entry })),
-      aside: [...aside].map(([registry, value]) => ({ registry, value })),
-    }));
-    return `${JSON.stringify({ version: 2, key: this.#key, targets })}\n`;
-  }
 }
 
 function withoutFormatting(rawValue: string): string {
@@ -178,25 +118,5 @@ function withoutFormatting(rawValue: string): string {
   } catch {
     // Nested so deeply that the stack ends, which nothing is that we ever wrote.
     return rawValue;
-  }
-}
-
-function parseRecord(text: string): { key: string; targets: Map<string, OwnedTarget> } | undefined {
-  try {
-    const { key, targets } = ownershipRecord.parse(JSON.parse(text));
-    const owned = targets.map(
-      ({ path, entries, aside, ...rest }) =>
-        [
-          path,
-          {
-            ...rest,
-            entries: new Map(entries.map(({ registry, ...entry }) => [registry, entry])),
-            aside: new Map(aside.map(({ registry, value }) => [registry, value])),
-          },
-        ] as const,
-    );
-    return { key, targets: new Map(owned) };
-  } catch {
-    return undefined;
   }
 }

@@ -5,16 +5,11 @@ import { formatDuration } from '../base/duration.ts';
 import { Contest } from './contest.ts';
 import type { Entry } from './entry.ts';
 import type { Ownership } from './ownership.ts';
-import {
-  inspectTarget,
-  nothingFound,
-  planEntries,
-  reconcileTarget,
-  type TargetOutcome,
-  type TargetPlace,
-} from './target.ts';
+import { planEntries } from './planned-entry.ts';
+import { inspectTarget, reconcileTarget } from './target.ts';
 import { changedAt } from './target-file.ts';
 import { readerOf } from './target-kind.ts';
+import { nothingFound, type TargetOutcome, type TargetPlace } from './target-look.ts';
 
 /** A target as it stands, with the times that matter to its readers. */
 export type TargetState = TargetOutcome & {

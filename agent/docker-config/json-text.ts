@@ -33,7 +33,7 @@ export function membersOf(node: JsonNode | undefined): readonly (readonly [name:
   if (node?.type !== 'object') return [];
   return (node.children ?? []).flatMap(({ children }) => {
     const [key, value] = children ?? [];
-    // Half a character, which only an escape can leave behind, is the same as any other to Go.
+    // An escape can leave half a character behind; Go reads each such half as U+FFFD, and so two keys may be one.
     return key && value ? [[String(key.value).toWellFormed(), value] as const] : [];
   });
 }

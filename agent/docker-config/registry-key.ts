@@ -46,8 +46,8 @@ function takeApart(text: string): Place | undefined {
 export function parseUrl(text: string): { readonly host: string; readonly path: string } | undefined {
   const [, authority = '', rest = '', query = '', fragment = ''] =
     /^([^/?#]*)([^?#]*)([^#]*)#?(.*)$/s.exec(text) ?? [];
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what Go refuses.
-  if (/[\x00-\x1f\x7f]/.test(authority + rest + query)) return undefined;
+  // The control characters of ASCII; those beyond it Go takes.
+  if (/[\p{Cc}--[\u0080-\u009f]]/v.test(authority + rest + query)) return undefined;
   const at = authority.lastIndexOf('@');
   const [user, host] = [authority.slice(0, Math.max(0, at)), authority.slice(at + 1)];
   const isRead = isUserInfo(user) && isHost(host) && isEscaped(rest) && isEscaped(fragment);

@@ -6,6 +6,7 @@ import type { Keyring } from '../docker-config/keyring.ts';
 import { findRuntime } from '../runtimes/find-runtime.ts';
 import { PullFailure } from '../runtimes/pull-failure.ts';
 import type { PresentImages, Runtime } from '../runtimes/runtime.ts';
+import { followDeletions } from './deletions.ts';
 import { DiskGuard } from './disk-guard.ts';
 import type { ImageState } from './image-state.ts';
 import type { ImagesState, RuntimeState } from './images-state.ts';
@@ -33,12 +34,6 @@ export type ImageFlowOptions = {
 
 /** While nothing answers, a runtime is looked for this often; to find a socket missing costs next to nothing. */
 const reconnectMilliseconds = 1_000;
-
-/** How long is waited after a deletion for others, in milliseconds. */
-const deletionMilliseconds = 500;
-
-/** After the runtime has ceased to tell of deletions, it is asked to again this much later, in milliseconds. */
-const deletionRetryMilliseconds = 60_000;
 
 /** The flow from the image list to images on the node: looks once, pulls what is missing, and waits for news. */
 export class ImageFlow {
@@ -159,7 +154,7 @@ export class ImageFlow {
       parts = [
         this.#meter.run(runtime, connected),
         this.#lookAround(runtime, connected),
-        this.#followDeletions(runtime, connected),
+        followDeletions(runtime, () => this.#news.ring(), this.#options.log, connected),
       ];
       await Promise.all(parts);
       if (!signal.aborted)
@@ -213,28 +208,6 @@ export class ImageFlow {
       // A connection that was lost meanwhile is told by who waits for that.
       if (!signal.aborted) this.#tellUnavailable(error);
       return undefined;
-    }
-  }
-
-  /** Has an image that somebody deletes be found missing at once. Many at a time, as the kubelet does it, are one look. */
-  async #followDeletions(runtime: Runtime, signal: AbortSignal): Promise<void> {
-    let isDue = false;
-    const onDelete = () => {
-      if (isDue) return;
-      isDue = true;
-      void wait(deletionMilliseconds, signal).then(() => {
-        isDue = false;
-        this.#news.ring();
-      });
-    };
-    while (runtime.watchDeletions && !signal.aborted) {
-      await runtime.watchDeletions(onDelete, signal).catch(error => {
-        // Meanwhile, what is gone is found at the next resync.
-        if (!signal.aborted) this.#options.log.debug(`deletions are not told: ${messageOf(error)}`);
-      });
-      await wait(deletionRetryMilliseconds, signal);
-      // Nobody told of what was deleted meanwhile.
-      this.#news.ring();
     }
   }
 

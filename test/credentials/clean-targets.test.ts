@@ -317,3 +317,26 @@ test('of a file that is broken again and again the newest twenty are kept', limi
   }
   assert.equal((await readdir(join(hostRoot, 'state/replaced'))).length, 20);
 });
+
+test(
+  'a record of the first agents is understood: what they wrote is ours, and what they displaced is put back',
+  limits,
+  async t => {
+    const { hostRoot, write, clean } = await node(t, { [docker]: '{"auths": {"a.io": {"auth": "eDp5"}}}' });
+    await write(docker, basicEntry('a.io'), basicEntry('c.io'));
+    const path = join(hostRoot, 'state/ownership.json');
+    const { key, targets } = JSON.parse(await readFile(path, 'utf8'));
+    const [{ entries }] = targets;
+    entries[0].displaced = '{"auth": "eDp5"}';
+    await writeFile(
+      path,
+      JSON.stringify({ version: 1, key, targets: [{ path: docker, created: false, entries }] }),
+    );
+    const { state, foreign } = await write(docker, basicEntry('a.io', 'new'), basicEntry('c.io'));
+    assert.deepEqual([state, foreign], ['current', 0]);
+    assert.deepEqual(await clean(), [{ path: docker, ok: true, problem: null }]);
+    assert.deepEqual(JSON.parse(await readFile(join(hostRoot, docker), 'utf8')), {
+      auths: { 'a.io': { auth: 'eDp5' } },
+    });
+  },
+);

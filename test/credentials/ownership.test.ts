@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { nothingOwned, type OwnedTarget, Ownership } from '../../agent/credentials/ownership.ts';
+import { Ownership } from '../../agent/credentials/ownership.ts';
+import { nothingOwned, type OwnedTarget } from '../../agent/credentials/ownership-record.ts';
 import { temporaryDirectory } from '../sandbox/temporary.ts';
 
 const target = '/var/lib/kubelet/config.json';

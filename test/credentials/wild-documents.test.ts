@@ -6,10 +6,11 @@ import fc from 'fast-check';
 import type { Entry } from '../../agent/credentials/entry.ts';
 import { mergeDockerConfig } from '../../agent/credentials/merge.ts';
 import { Ownership } from '../../agent/credentials/ownership.ts';
+import { planEntries } from '../../agent/credentials/planned-entry.ts';
 import { readSecretVolumes } from '../../agent/credentials/secret-volume.ts';
 import { readDocument } from '../../agent/credentials/source-document.ts';
 import { combineSources, nextSources, type Source } from '../../agent/credentials/sources.ts';
-import { planEntries, reconcileTarget } from '../../agent/credentials/target.ts';
+import { reconcileTarget } from '../../agent/credentials/target.ts';
 import { formOf, readerOf } from '../../agent/credentials/target-kind.ts';
 import { readAsDocker } from '../../agent/docker-config/docker-cli-reading.ts';
 import {

@@ -5,7 +5,8 @@ import { cleanTargets } from '../../agent/credentials/clean-targets.ts';
 import { Ownership } from '../../agent/credentials/ownership.ts';
 import { recoverSources } from '../../agent/credentials/recover.ts';
 import type { Source } from '../../agent/credentials/sources.ts';
-import { reconcileTarget, type TargetOutcome } from '../../agent/credentials/target.ts';
+import { reconcileTarget } from '../../agent/credentials/target.ts';
+import type { TargetOutcome } from '../../agent/credentials/target-look.ts';
 import { basicEntry } from './entries.ts';
 import { type FileTree, readTree } from './file-tree.ts';
 

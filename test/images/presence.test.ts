@@ -1,24 +1,11 @@
 import assert from 'node:assert/strict';
-import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { listedImage } from '../runtimes/listed-image.ts';
 import { serveRuntime } from '../runtimes/small-runtime.ts';
 import { temporaryDirectory } from '../sandbox/temporary.ts';
 import { waitUntil } from '../sandbox/wait-until.ts';
 import { configOf, startFlow } from './flows.ts';
-
-/** An image as containerd lists it: a name with its tag, one with its digest, an id. */
-function listedImage(number: number) {
-  const digest = (of: string) => `sha256:${createHash('sha256').update(`${of} ${number}`).digest('hex')}`;
-  const repository = `registry.example.com/platform/team-${number % 40}/service-${number}`;
-  return {
-    id: digest('config'),
-    repoTags: [`${repository}:v1.${number}.0`],
-    repoDigests: [`${repository}@${digest('manifest')}`],
-    size: BigInt(100_000_000 + number),
-    spec: { image: digest('config') },
-  };
-}
 
 test('a look at a thousand images on a node with a thousand is one call', { timeout: 60_000 }, async t => {
   const hostRoot = await temporaryDirectory(t);

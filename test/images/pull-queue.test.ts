@@ -506,30 +506,34 @@ test('a pull that fails just before the connection is given up has failed all th
   assert.equal(state('a:1')?.failure?.kind, 'runtime');
 });
 
+/** A queue of these images, two of which have been under way for a minute, without an answer. */
+function startSilent(t: TestContext, ...images: readonly string[]) {
+  t.mock.timers.enable({ apis: ['Date'], now: Date.now() });
+  const started = startQueue(t);
+  const take = (names: readonly string[]) => {
+    started.queue.setList(list(...names));
+    started.queue.setPresent(new Set());
+  };
+  take(images);
+  started.queue.open();
+  t.mock.timers.tick(60_000);
+  /** Has the queue look for stalls; which of the two pulls are given up by then. */
+  const givenUp = () => {
+    started.queue.failStalled(300_000);
+    return started.pulls.map(({ signal }) => signal.aborted);
+  };
+  return { ...started, take, givenUp };
+}
+
 test(
   'a registry that does not answer gives a slot to others that wait, and keeps both if none does',
   limits,
   async t => {
-    t.mock.timers.enable({ apis: ['Date'], now: Date.now() });
-    const { queue, names, pulls, state, until } = startQueue(t);
-    queue.setList(list('dead.io/a:1', 'dead.io/b:1', 'dead.io/c:1'));
-    queue.setPresent(new Set());
-    queue.open();
-    t.mock.timers.tick(60_000);
-    queue.failStalled(300_000);
-    assert.deepEqual(
-      pulls.map(({ signal }) => signal.aborted),
-      [false, false],
-      'nobody else waits',
-    );
-
-    queue.setList(list('dead.io/a:1', 'dead.io/b:1', 'dead.io/c:1', 'good.io/d:1'));
-    queue.setPresent(new Set());
-    queue.failStalled(300_000);
-    assert.deepEqual(
-      pulls.map(({ signal }) => signal.aborted),
-      [false, true],
-    );
+    const dead = ['dead.io/a:1', 'dead.io/b:1', 'dead.io/c:1'];
+    const { names, pulls, state, until, take, givenUp } = startSilent(t, ...dead);
+    assert.deepEqual(givenUp(), [false, false], 'nobody else waits');
+    take([...dead, 'good.io/d:1']);
+    assert.deepEqual(givenUp(), [false, true]);
     pulls[1]?.end('unknown');
     await until('the other registry', () => names().includes('good.io/d:1'));
     assert.deepEqual(names(), ['dead.io/a:1', 'good.io/d:1']);
@@ -537,34 +541,15 @@ test(
   },
 );
 
-test('a registry that has answered keeps its slots, however slow it is', limits, async t => {
-  t.mock.timers.enable({ apis: ['Date'], now: Date.now() });
-  const { queue, pulls } = startQueue(t);
-  queue.setList(list('slow.io/a:1', 'slow.io/b:1', 'good.io/d:1'));
-  queue.setPresent(new Set());
-  queue.open();
-  t.mock.timers.tick(1_000);
+test('a registry that has answered keeps its slots, however slow it is', limits, t => {
+  const { queue, givenUp } = startSilent(t, 'slow.io/a:1', 'slow.io/b:1', 'good.io/d:1');
   queue.setProgress({ images: new Map([['slow.io/a:1', { bytesDone: 1, bytesTotal: 10 }]]), otherBytes: 0 });
-  t.mock.timers.tick(60_000);
-  queue.failStalled(300_000);
-  assert.deepEqual(
-    pulls.map(({ signal }) => signal.aborted),
-    [false, false],
-  );
+  assert.deepEqual(givenUp(), [false, false]);
 });
 
 test('also where each slot is held by another registry that does not answer', limits, async t => {
-  t.mock.timers.enable({ apis: ['Date'], now: Date.now() });
-  const { queue, names, pulls, until } = startQueue(t);
-  queue.setList(list('dead1.io/a:1', 'dead2.io/a:1', 'good.io/d:1'));
-  queue.setPresent(new Set());
-  queue.open();
-  t.mock.timers.tick(60_000);
-  queue.failStalled(300_000);
-  assert.deepEqual(
-    pulls.map(({ signal }) => signal.aborted),
-    [false, true],
-  );
+  const { names, pulls, until, givenUp } = startSilent(t, 'dead1.io/a:1', 'dead2.io/a:1', 'good.io/d:1');
+  assert.deepEqual(givenUp(), [false, true]);
   pulls[1]?.end('unknown');
   await until('the other registry', () => names().includes('good.io/d:1'));
 });
