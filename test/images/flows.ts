@@ -63,7 +63,7 @@ export function startFlow(
   const login = (password = 'a-word', user = 'team-a') =>
     flow.setKeyring(readKeyring(dockerConfigJson({ registry: node.registry.host, user, password })));
   const image = (number = 0) => flow.state.images[number];
-  const until = (what: string, condition: () => boolean, timeoutMs = 15_000) =>
+  const until = (what: string, condition: () => boolean | Promise<boolean>, timeoutMs = 15_000) =>
     waitUntil(condition, { what, timeoutMs }).catch(cause => {
       throw new Error(JSON.stringify(flow.state), { cause });
     });

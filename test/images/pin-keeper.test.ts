@@ -28,10 +28,8 @@ test(
     };
     const untilPinned = async (what: string, count: number) => {
       let found: readonly (string | undefined)[] = [];
-      await until(what, () => {
-        void pinned().then(names => {
-          found = names;
-        });
+      await until(what, async () => {
+        found = await pinned();
         return found.length === count;
       });
       return found;
@@ -48,12 +46,9 @@ test(
 
     await publish('team-a/api', 3_000);
     flow.setConfig(list({ pin: true, pullPolicy: 'Always' }, web.reference));
-    let [second] = await pinned();
-    await until('the pin of the new image alone', () => {
-      void pinned().then(names => {
-        if (names.length === 1) [second] = names;
-      });
-      return second !== undefined && second !== first;
+    await until('the pin of the new image alone', async () => {
+      const names = await pinned();
+      return names.length === 1 && names[0] !== first;
     });
 
     flow.setConfig(list({}, web.reference));
