@@ -16,7 +16,7 @@ const imports: Readonly<Record<string, readonly string[]>> = {
   // Who works on the node, and how the others reach that one.
   control: ['base'],
   // Of what a docker config says the keyring, with which it pulls.
-  images: ['docker-config', 'runtimes', 'config', 'base'],
+  images: ['docker-config', 'runtimes', 'config', 'image-reference', 'base'],
   // Neither knows the other, nor the config.
   credentials: ['docker-config', 'base'],
   // What a docker config says, and to whom: it touches nothing.
@@ -24,6 +24,7 @@ const imports: Readonly<Record<string, readonly string[]>> = {
   runtimes: ['gen', 'base'],
   gen: [],
   config: ['base'],
+  'image-reference': [],
   settings: [],
   version: [],
   base: [],
@@ -99,8 +100,8 @@ describe('the imports of the agent', { timeout: 30_000 }, () => {
   it('start no other program and open no connection beyond a socket of the node', () => {
     const allowed: Readonly<Record<string, readonly string[]>> = {
       'node:http': ['status/status-server.ts', 'control/control-client.ts'],
-      'node:http2': ['runtimes/grpc-connection.ts'],
-      'node:net': ['runtimes/grpc-connection.ts', 'status/status-server.ts', 'control/node-lock.ts'],
+      'node:http2': ['runtimes/cri/grpc-connection.ts'],
+      'node:net': ['runtimes/cri/grpc-connection.ts', 'status/status-server.ts', 'control/node-lock.ts'],
     };
     const outside = /^node:(?:child_process|cluster|dgram|dns|https?|http2|net|tls)\b/;
     for (const { from, to } of packages)

@@ -82,12 +82,12 @@ export function hostOfKey(registry: string): string {
   return bare.includes(':') ? `[${bare}]:${port}` : `${bare}:${port}`;
 }
 
-/** What is wrong with the `auth` of an entry, which is of the right type; undefined if nothing is. */
 /** Whether an entry, given as raw JSON, makes docker's CLI drop the whole file. */
 export function isVoidingForDocker(rawValue: string): boolean {
   return !readAsDocker(`{"auths": {"entry": ${rawValue}}}`).valid;
 }
 
+/** What is wrong with the `auth` of an entry, which is of the right type; undefined if nothing is. */
 function authProblem(entry: JsonNode): string | undefined {
   const fields = stringFields(entry, ['auth']);
   if ('problem' in fields || fields.auth === '') return undefined;

@@ -1,8 +1,8 @@
 import { formatDuration } from '../base/duration.ts';
 import type { Keyring } from '../docker-config/keyring.ts';
+import type { ImageReference } from '../image-reference.ts';
 import { PullFailure } from '../runtimes/pull-failure.ts';
 import type { Runtime } from '../runtimes/runtime.ts';
-import type { ImageReference } from './image-reference.ts';
 
 /** One attempt to pull one image. */
 export type PullAttemptOptions = {

@@ -1,5 +1,5 @@
 import type { ImageSetting } from '../config.ts';
-import { type ImageReference, parseImageReference } from './image-reference.ts';
+import { type ImageReference, parseImageReference } from '../image-reference.ts';
 
 /** What the variables in an image mean on this node. */
 export type NodeFacts = {

@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Failure, messageOf } from '../base/failure.ts';
-import { connectCri } from './cri-runtime.ts';
+import { connectCri } from './cri/cri-runtime.ts';
 import type { Runtime } from './runtime.ts';
 
 /** Where runtimes listen on the nodes of the common distributions; the first one that answers is used. */

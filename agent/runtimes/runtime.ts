@@ -36,6 +36,9 @@ export type Runtime = {
   /** The directory on the node whose file system holds the images; undefined if the runtime does not say. */
   imageDirectory(signal: AbortSignal): Promise<string | undefined>;
 
+  /** Whether pods of a kubelet run here. Throws a Failure. */
+  hasPods(signal: AbortSignal): Promise<boolean>;
+
   close(): void;
 };
 
@@ -68,8 +71,13 @@ export type PullRequest = {
   /** The normalised name: `docker.io/library/nginx:1.27`. */
   readonly name: string;
   /** Absent for an anonymous pull. */
-  readonly credential?: { readonly username: string; readonly password: SecretText };
+  readonly credential?: RegistryCredential;
 };
+
+/** What a registry is shown: a user name with its password, or a token that is exchanged there for others. */
+export type RegistryCredential =
+  | { readonly username: string; readonly password: SecretText }
+  | { readonly identityToken: SecretText };
 
 /** A pull whose progress is asked for. */
 export type PullUnderWay = {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { getEventListeners } from 'node:events';
 import { test } from 'node:test';
 import { type Keyring, readKeyring } from '../../agent/docker-config/keyring.ts';
-import { parseImageReference } from '../../agent/images/image-reference.ts';
+import { parseImageReference } from '../../agent/image-reference.ts';
 import { attemptPull } from '../../agent/images/pull-attempt.ts';
 import { PullFailure, type PullFailureKind } from '../../agent/runtimes/pull-failure.ts';
 import type { PullRequest } from '../../agent/runtimes/runtime.ts';
@@ -29,7 +29,7 @@ function attempt(
   const users: string[] = [];
   const pull = async ({ name, credential }: PullRequest, end: AbortSignal) => {
     assert.equal(name, 'r.io/team/app:1');
-    const user = credential ? credential.username : 'anonymous';
+    const user = credential && 'username' in credential ? credential.username : 'anonymous';
     users.push(user);
     const aborted = new Promise<undefined>((_, reject) =>
       end.addEventListener('abort', () => reject(new Error('cancelled'))),

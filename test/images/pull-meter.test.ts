@@ -6,7 +6,7 @@ import { IoGuard } from '../../agent/images/io-guard.ts';
 import { PullMeter } from '../../agent/images/pull-meter.ts';
 import { PullQueue } from '../../agent/images/pull-queue.ts';
 import { planImages } from '../../agent/images/wanted-images.ts';
-import { connectCri } from '../../agent/runtimes/cri-runtime.ts';
+import { connectCri } from '../../agent/runtimes/cri/cri-runtime.ts';
 import { serveRuntime } from '../runtimes/small-runtime.ts';
 import { cleanUp } from '../sandbox/cleanup.ts';
 import { temporaryDirectory } from '../sandbox/temporary.ts';

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { SecretText } from '../../agent/base/secret-text.ts';
 import { readKeyring } from '../../agent/docker-config/keyring.ts';
-import { parseImageReference } from '../../agent/images/image-reference.ts';
+import { parseImageReference } from '../../agent/image-reference.ts';
 import { attemptPull } from '../../agent/images/pull-attempt.ts';
 import { findRuntime } from '../../agent/runtimes/find-runtime.ts';
 import { PullFailure, type PullFailureKind } from '../../agent/runtimes/pull-failure.ts';

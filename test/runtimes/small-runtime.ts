@@ -20,6 +20,7 @@ export async function serveRuntime(
 ): Promise<() => void> {
   const all = {
     version: () => ({ runtimeName: 'small', runtimeVersion: '1.0' }),
+    listPodSandbox: () => ({}),
     listImages: () => ({}),
     imageFsInfo: () => ({ imageFilesystems: [{ fsId: { mountpoint: '/' } }] }),
     pullImage: () => ({}),

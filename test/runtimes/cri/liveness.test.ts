@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import type { HandlerContext } from '@connectrpc/connect';
-import { connectCri } from '../../agent/runtimes/cri-runtime.ts';
-import { cleanUp } from '../sandbox/cleanup.ts';
-import { temporaryDirectory } from '../sandbox/temporary.ts';
-import { waitUntil } from '../sandbox/wait-until.ts';
-import { type SmallRuntimeAnswers, serveRuntime } from './small-runtime.ts';
+import { connectCri } from '../../../agent/runtimes/cri/cri-runtime.ts';
+import { cleanUp } from '../../sandbox/cleanup.ts';
+import { temporaryDirectory } from '../../sandbox/temporary.ts';
+import { waitUntil } from '../../sandbox/wait-until.ts';
+import { type SmallRuntimeAnswers, serveRuntime } from '../small-runtime.ts';
 
 const limits = { timeout: 20_000 };
 const never = new AbortController().signal;

@@ -1,6 +1,6 @@
 import { createClient, type Transport } from '@connectrpc/connect';
+import { Events } from '../gen/events_pb.ts';
 import { kubernetesNamespace as headers } from './containerd-namespace.ts';
-import { Events } from './gen/events_pb.ts';
 
 /**
  * Calls `onDelete` whenever an image that Kubernetes sees is deleted, by whomever, until `signal` aborts. Rejects when

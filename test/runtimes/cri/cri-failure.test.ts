@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Code, ConnectError } from '@connectrpc/connect';
-import { criPullFailure } from '../../agent/runtimes/cri-failure.ts';
+import { criPullFailure } from '../../../agent/runtimes/cri/cri-failure.ts';
 
 // What other versions of containerd and other runtimes say; pull-failures.test.ts has the one that is here.
 test('texts tell the kind where the code does not', () => {

@@ -3,12 +3,12 @@ import { getEventListeners } from 'node:events';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { Code, ConnectError } from '@connectrpc/connect';
-import { SecretText } from '../../agent/base/secret-text.ts';
-import { connectCri } from '../../agent/runtimes/cri-runtime.ts';
-import { PullFailure } from '../../agent/runtimes/pull-failure.ts';
-import { cleanUp } from '../sandbox/cleanup.ts';
-import { temporaryDirectory } from '../sandbox/temporary.ts';
-import { type SmallRuntimeAnswers, serveRuntime } from './small-runtime.ts';
+import { SecretText } from '../../../agent/base/secret-text.ts';
+import { connectCri } from '../../../agent/runtimes/cri/cri-runtime.ts';
+import { PullFailure } from '../../../agent/runtimes/pull-failure.ts';
+import { cleanUp } from '../../sandbox/cleanup.ts';
+import { temporaryDirectory } from '../../sandbox/temporary.ts';
+import { type SmallRuntimeAnswers, serveRuntime } from '../small-runtime.ts';
 
 const limits = { timeout: 20_000 };
 const never = new AbortController().signal;

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { SecretText } from '../../agent/base/secret-text.ts';
-import { ContainerdPins } from '../../agent/runtimes/containerd-pins.ts';
-import { findRuntime } from '../../agent/runtimes/find-runtime.ts';
-import { openGrpcConnection } from '../../agent/runtimes/grpc-connection.ts';
-import { cleanUp } from '../sandbox/cleanup.ts';
-import { publishImage } from '../sandbox/images.ts';
-import { temporaryNode } from '../sandbox/temporary.ts';
+import { SecretText } from '../../../agent/base/secret-text.ts';
+import { ContainerdPins } from '../../../agent/runtimes/containerd/containerd-pins.ts';
+import { openGrpcConnection } from '../../../agent/runtimes/cri/grpc-connection.ts';
+import { findRuntime } from '../../../agent/runtimes/find-runtime.ts';
+import { cleanUp } from '../../sandbox/cleanup.ts';
+import { publishImage } from '../../sandbox/images.ts';
+import { temporaryNode } from '../../sandbox/temporary.ts';
 
 const limits = { timeout: 60_000 };
 const signal = new AbortController().signal;

@@ -1,13 +1,13 @@
 import { type Client, Code, ConnectError, createClient } from '@connectrpc/connect';
-import { Failure, messageOf } from '../base/failure.ts';
-import { watchDeletions } from './containerd-events.ts';
-import { ContainerdPins } from './containerd-pins.ts';
-import { ContentProgress } from './content-progress.ts';
+import { Failure, messageOf } from '../../base/failure.ts';
+import { watchDeletions } from '../containerd/containerd-events.ts';
+import { ContainerdPins } from '../containerd/containerd-pins.ts';
+import { ContentProgress } from '../containerd/content-progress.ts';
+import { ImageService, RuntimeService } from '../gen/cri_pb.ts';
+import type { PresentImages, PullRequest, RegistryCredential, Runtime } from '../runtime.ts';
 import { criPullFailure } from './cri-failure.ts';
-import { ImageService, RuntimeService } from './gen/cri_pb.ts';
 import { openGrpcConnection } from './grpc-connection.ts';
 import { Liveness } from './liveness.ts';
-import type { PresentImages, PullRequest, Runtime } from './runtime.ts';
 
 /** How long a call other than a pull may take on a busy node; the kubelet gives its runtime as much. */
 const callTimeoutMilliseconds = 120_000;
@@ -53,6 +53,7 @@ export async function connectCri(
         ? (onDelete, signal) => watchDeletions(connection.transport, onDelete, signal)
         : undefined,
       imageDirectory: signal => imageDirectory(images, signal),
+      hasPods: signal => hasPods(service, signal),
       close: () => connection.close(),
     };
   } catch (error) {
@@ -93,13 +94,18 @@ async function pullImage(
   signal: AbortSignal,
 ): Promise<string> {
   const { name, credential } = request;
-  const auth = credential && { username: credential.username, password: credential.password.reveal() };
+  const auth = credential && authOf(credential);
   try {
     const pull = { image: { image: name }, ...(auth && { auth }) };
     return (await images.pullImage(pull, { signal })).imageRef;
   } catch (error) {
     throw criPullFailure(error);
   }
+}
+
+function authOf(credential: RegistryCredential) {
+  if ('identityToken' in credential) return { identityToken: credential.identityToken.reveal() };
+  return { username: credential.username, password: credential.password.reveal() };
 }
 
 async function imageDirectory(
@@ -110,6 +116,13 @@ async function imageDirectory(
     images.imageFsInfo({}, { signal, timeoutMs: callTimeoutMilliseconds }),
   );
   return answer.imageFilesystems[0]?.fsId?.mountpoint;
+}
+
+async function hasPods(service: Client<typeof RuntimeService>, signal: AbortSignal): Promise<boolean> {
+  const { items } = await call('listing the pods', () =>
+    service.listPodSandbox({}, { signal, timeoutMs: callTimeoutMilliseconds }),
+  );
+  return items.length > 0;
 }
 
 async function call<Answer>(tried: string, ask: () => Promise<Answer>): Promise<Answer> {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { type ImageReference, parseImageReference } from '../../agent/images/image-reference.ts';
+import { type ImageReference, parseImageReference } from '../agent/image-reference.ts';
 
 const digest = `sha256:${'0123456789abcdef'.repeat(4)}`;
 

@@ -4,12 +4,12 @@ import { mkdir, readdir, rename, writeFile } from 'node:fs/promises';
 import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { Failure } from '../../agent/base/failure.ts';
-import { openGrpcConnection } from '../../agent/runtimes/grpc-connection.ts';
-import { cleanUp } from '../sandbox/cleanup.ts';
-import { temporaryDirectory } from '../sandbox/temporary.ts';
-import { waitUntil } from '../sandbox/wait-until.ts';
-import { serveRuntime } from './small-runtime.ts';
+import { Failure } from '../../../agent/base/failure.ts';
+import { openGrpcConnection } from '../../../agent/runtimes/cri/grpc-connection.ts';
+import { cleanUp } from '../../sandbox/cleanup.ts';
+import { temporaryDirectory } from '../../sandbox/temporary.ts';
+import { waitUntil } from '../../sandbox/wait-until.ts';
+import { serveRuntime } from '../small-runtime.ts';
 
 const limits = { timeout: 20_000 };
 const never = new AbortController().signal;

@@ -1,8 +1,8 @@
 import { type Client, Code, ConnectError, createClient, type Transport } from '@connectrpc/connect';
-import { Failure } from '../base/failure.ts';
+import { Failure } from '../../base/failure.ts';
+import { Images } from '../gen/images_pb.ts';
+import type { PinnedImages, Pins } from '../runtime.ts';
 import { kubernetesNamespace as headers } from './containerd-namespace.ts';
-import { Images } from './gen/images_pb.ts';
-import type { PinnedImages, Pins } from './runtime.ts';
 
 /** By this label CRI knows a pinned image, and tells the kubelet of it (containerd, internal/cri/labels/labels.go). */
 const pinLabel = 'io.cri-containerd.pinned';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { parseImageManifest } from '../../agent/runtimes/image-manifest.ts';
+import { parseImageManifest } from '../../../agent/runtimes/containerd/image-manifest.ts';
 
 test('a manifest is its config and layers, each once, and an index its manifests', () => {
   const layer = { mediaType: 'layer', digest: 'sha256:2', size: 20 };

@@ -2,8 +2,8 @@ import { type ClientHttp2Session, connect as connectHttp2 } from 'node:http2';
 import { connect as connectSocket, type Socket } from 'node:net';
 import { Code, ConnectError, type Interceptor, type Transport } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
-import { Failure } from '../base/failure.ts';
-import { fileFailure } from '../base/file-failure.ts';
+import { Failure } from '../../base/failure.ts';
+import { fileFailure } from '../../base/file-failure.ts';
 
 /** One gRPC connection over a Unix socket. */
 export type GrpcConnection = {

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { SecretText } from '../../agent/base/secret-text.ts';
-import { parseImageReference } from '../../agent/images/image-reference.ts';
-import { findRuntime } from '../../agent/runtimes/find-runtime.ts';
-import type { Runtime } from '../../agent/runtimes/runtime.ts';
-import { cleanUp } from '../sandbox/cleanup.ts';
-import { type ImageRecipe, type PublishedImage, publishImage } from '../sandbox/images.ts';
-import { temporaryNode } from '../sandbox/temporary.ts';
-import { waitUntil } from '../sandbox/wait-until.ts';
+import { SecretText } from '../../../agent/base/secret-text.ts';
+import { parseImageReference } from '../../../agent/image-reference.ts';
+import { findRuntime } from '../../../agent/runtimes/find-runtime.ts';
+import type { Runtime } from '../../../agent/runtimes/runtime.ts';
+import { cleanUp } from '../../sandbox/cleanup.ts';
+import { type ImageRecipe, type PublishedImage, publishImage } from '../../sandbox/images.ts';
+import { temporaryNode } from '../../sandbox/temporary.ts';
+import { waitUntil } from '../../sandbox/wait-until.ts';
 
 const limits = { timeout: 40_000 };
 

@@ -1,5 +1,5 @@
 import { Code, ConnectError } from '@connectrpc/connect';
-import { PullFailure, type PullFailureKind } from './pull-failure.ts';
+import { PullFailure, type PullFailureKind } from '../pull-failure.ts';
 
 /**
  * What tells the kind of a failed pull, first match first. The runtimes give most failures the code Unknown, so their

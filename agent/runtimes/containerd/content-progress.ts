@@ -1,8 +1,8 @@
 import { type Client, createClient, type Transport } from '@connectrpc/connect';
+import { Content, type Timestamp } from '../gen/content_pb.ts';
+import type { PresentImages, PullProgress, PullUnderWay } from '../runtime.ts';
 import { kubernetesNamespace as headers } from './containerd-namespace.ts';
-import { Content, type Timestamp } from './gen/content_pb.ts';
 import { type ImageManifest, type ManifestBlob, parseImageManifest } from './image-manifest.ts';
-import type { PresentImages, PullProgress, PullUnderWay } from './runtime.ts';
 
 /** Larger blobs are layers; manifests and indexes stay well below (registries allow 4 MiB). */
 const maxManifestBytes = 4 * 2 ** 20;
