@@ -122,7 +122,9 @@ const configSchema = z.strictObject(
 export type KeepFree = { readonly share: number } | { readonly bytes: number };
 
 /** The config with every default filled in; durations in milliseconds. */
-export type Config = z.output<typeof configSchema>;
+export type Config = Omit<z.output<typeof configSchema>, 'images'> & {
+  readonly images: readonly ListedImage[];
+};
 
 /** One image of the config, as written. */
 export type ImageSetting = {
@@ -133,8 +135,14 @@ export type ImageSetting = {
   readonly pin?: boolean | undefined;
 };
 
-/** What is wrong with a config, at a line and column counted from 1. */
-type ConfigProblem = { readonly line: number; readonly column: number; readonly message: string };
+/** One image of the config, and where it stands. */
+export type ListedImage = ImageSetting & { readonly position: Position };
+
+/** A place in the config, counted from 1. */
+type Position = { readonly line: number; readonly column: number };
+
+/** What is wrong with a config, and where. */
+type ConfigProblem = Position & { readonly message: string };
 
 /** A usable config, or everything that is wrong with it. */
 export type ParsedConfig =
@@ -142,7 +150,7 @@ export type ParsedConfig =
   | { readonly ok: false; readonly problems: readonly ConfigProblem[] };
 
 /** The config that is in force where there is no file: no images, all defaults. */
-export const defaultConfig: Config = configSchema.parse({});
+export const defaultConfig: Config = { ...configSchema.parse({}), images: [] };
 
 /** Reads a config in YAML. All problems are reported together, each where it stands; unknown keys are problems. */
 export function parseConfig(text: string): ParsedConfig {
@@ -155,7 +163,11 @@ export function parseConfig(text: string): ParsedConfig {
   if (typeof value === 'string') return { ok: false, problems: [{ line: 1, column: 1, message: value }] };
   // An empty file and one of comments alone say nothing, which is what a missing file says.
   const parsed = configSchema.safeParse(value.js ?? {});
-  if (parsed.success) return { ok: true, config: parsed.data };
+  if (parsed.success) {
+    const position = (index: number) => positionOf(lines, valueOffset(document, ['images', index, 'image']));
+    const images = parsed.data.images.map((image, index) => ({ ...image, position: position(index) }));
+    return { ok: true, config: { ...parsed.data, images } };
+  }
   const problems = parsed.error.issues.flatMap(issue => explain(issue, [], document, lines));
   return { ok: false, problems: problems.toSorted((a, b) => a.line - b.line || a.column - b.column) };
 }
@@ -208,8 +220,12 @@ function explain(
 }
 
 function at(lines: LineCounter, offset: number, message: string): ConfigProblem {
+  return { ...positionOf(lines, offset), message };
+}
+
+function positionOf(lines: LineCounter, offset: number): Position {
   const { line, col } = lines.linePos(offset);
-  return { line, column: col, message };
+  return { line, column: col };
 }
 
 function keyOffset(document: Document, path: Path, key: string): number {

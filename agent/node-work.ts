@@ -82,6 +82,7 @@ export class NodeWork {
     this.#config = state;
     this.#journal.config(state);
     if (state.config) this.#imageFlow.setConfig(state.config);
+    this.#journal.imageList(this.#imageFlow.state);
     this.#credentialFlow.lookAgain();
   }
 

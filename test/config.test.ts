@@ -41,13 +41,14 @@ test('every key is read', () => {
       helperRefresh: 900_000,
     },
     images: [
-      { image: 'registry.example.com/team/api:v2.3.1' },
+      { image: 'registry.example.com/team/api:v2.3.1', position: { line: 6, column: 5 } },
       {
         image: `registry.example.com/team/model@sha256:${'0'.repeat(64)}`,
         pullPolicy: 'Always',
         priority: 10,
         required: false,
         pin: true,
+        position: { line: 7, column: 12 },
       },
     ],
     pulls: {

@@ -49,7 +49,7 @@ export class ImageFlow {
   #keyring: Keyring | undefined;
   #runtime: Runtime | undefined;
   #runtimeState: RuntimeState = unavailable('it was not looked for yet');
-  #list: ImageList = { wanted: [], unusable: [] };
+  #list: ImageList = { wanted: [], unusable: [], warnings: [] };
   /** No pull starts before this time, in milliseconds since 1970; undefined until the first config is there. */
   #startAt: number | undefined;
   /** When the last resync was, by the clock that nobody sets. */
@@ -91,6 +91,7 @@ export class ImageFlow {
       runtime: this.#runtimeState,
       images: this.#queue.images,
       unusable: this.#list.unusable,
+      listWarnings: this.#list.warnings,
       disk: this.#disk.space,
       diskProblem: this.#disk.problem,
       ioPressure: this.#io.high,

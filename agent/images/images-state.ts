@@ -28,6 +28,8 @@ export type ImagesState = {
   /** In the order in which they are pulled. */
   readonly images: readonly ImageState[];
   readonly unusable: readonly UnusableImage[];
+  /** What the list says that its writer may not have meant. */
+  readonly listWarnings: readonly string[];
   readonly disk: DiskSpace | null;
   /** Why the room on the disk is not known. */
   readonly diskProblem: string | null;

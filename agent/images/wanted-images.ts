@@ -1,4 +1,4 @@
-import type { ImageSetting } from '../config.ts';
+import type { ListedImage } from '../config.ts';
 import { type ImageReference, parseImageReference } from '../image-reference.ts';
 
 /** What the variables in an image mean on this node. */
@@ -20,31 +20,58 @@ export type WantedImage = {
   readonly pin: boolean;
 };
 
-/** An image of the list that can never be pulled, because it is no image reference. */
+/** An image of the list that can never be pulled, because it is no image reference; `problem` says where it stands. */
 export type UnusableImage = { readonly image: string; readonly required: boolean; readonly problem: string };
 
 /** The image list as work: what is wanted, highest priority first and then in list order, and what cannot be. */
 export type ImageList = {
   readonly wanted: readonly WantedImage[];
   readonly unusable: readonly UnusableImage[];
+  /** What the list says that its writer may not have meant: sentences for people. */
+  readonly warnings: readonly string[];
 };
 
 /** Turns the images of the config into work. The same image listed twice is one, with the first one's settings. */
-export function planImages(settings: readonly ImageSetting[], node: NodeFacts): ImageList {
+export function planImages(settings: readonly ListedImage[], node: NodeFacts): ImageList {
   const wanted = new Map<string, WantedImage>();
   const unusable: UnusableImage[] = [];
+  const warnings: string[] = [];
   for (const setting of settings) {
     const image = replaceVariables(setting.image, node);
-    const required = setting.required ?? true;
     const reference = parseImageReference(image);
-    if (typeof reference === 'string') unusable.push({ image, required, problem: reference });
-    else if (!wanted.has(reference.name)) {
-      const pullPolicy = setting.pullPolicy ?? defaultPullPolicy(reference);
-      const { priority = 0, pin = false } = setting;
-      wanted.set(reference.name, { image, reference, pullPolicy, priority, required, pin });
+    if (typeof reference === 'string') {
+      const problem = `${reference} (${placeOf(setting)})`;
+      unusable.push({ image, required: setting.required ?? true, problem });
+      continue;
     }
+    const one = wantedImage(image, reference, setting);
+    const known = wanted.get(reference.name);
+    if (!known) wanted.set(reference.name, one);
+    else if (!isSameWish(known, one))
+      warnings.push(`image ${image} is listed twice (${placeOf(setting)}); the settings of the first count`);
+    if (!known && reference.digest && reference.tag) warnings.push(describeLostTag(one, setting));
   }
-  return { wanted: [...wanted.values()].toSorted((a, b) => b.priority - a.priority), unusable };
+  const sorted = [...wanted.values()].toSorted((a, b) => b.priority - a.priority);
+  return { wanted: sorted, unusable, warnings };
+}
+
+function wantedImage(image: string, reference: ImageReference, setting: ListedImage): WantedImage {
+  const pullPolicy = setting.pullPolicy ?? defaultPullPolicy(reference);
+  const { priority = 0, required = true, pin = false } = setting;
+  return { image, reference, pullPolicy, priority, required, pin };
+}
+
+function isSameWish(one: WantedImage, other: WantedImage): boolean {
+  return (['pullPolicy', 'priority', 'required', 'pin'] as const).every(key => one[key] === other[key]);
+}
+
+function describeLostTag({ image, reference }: WantedImage, setting: ListedImage): string {
+  const tagged = `${reference.repository}:${reference.tag}`;
+  return `image ${image} has a tag and a digest (${placeOf(setting)}): a pod that says ${tagged} will not find it, because runtimes keep no tag for it; list what the pods say`;
+}
+
+function placeOf({ position: { line, column } }: ListedImage): string {
+  return `line ${line}, column ${column} of the config`;
 }
 
 /**

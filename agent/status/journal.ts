@@ -8,6 +8,7 @@ import type { TargetState } from '../credentials/targets.ts';
 import type { Warning } from '../credentials/warning.ts';
 import { withoutUser } from '../docker-config/shown-registry.ts';
 import type { ImageState } from '../images/image-state.ts';
+import type { ImagesState } from '../images/images-state.ts';
 import type { Metrics } from './metrics.ts';
 import { describeSetAside } from './readiness.ts';
 import type { Status } from './status.ts';
@@ -56,6 +57,14 @@ export class Journal {
       for (const conflict of conflicts) this.#log.warn(conflict);
     });
     this.#warnings(warnings);
+  }
+
+  /** What is wrong with the image list, of which the images themselves know nothing. */
+  imageList({ unusable, listWarnings }: Pick<ImagesState, 'unusable' | 'listWarnings'>): void {
+    this.#once('image list', JSON.stringify([unusable, listWarnings]), () => {
+      for (const { image, problem } of unusable) this.#log.warn({ image }, `cannot be pulled: ${problem}`);
+      for (const warning of listWarnings) this.#log.warn(warning);
+    });
   }
 
   image(image: ImageState): void {

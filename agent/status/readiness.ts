@@ -43,6 +43,7 @@ export function findNotes({ credentials, images }: Board): readonly string[] {
       setAside.map(registry => describeSetAside(path, registry)),
     ),
     ...(credentials?.warnings ?? []).map(({ text }) => text),
+    ...images.listWarnings,
     ...optional.map(describeImage),
     ...unpinned.map(({ wanted }) => `image ${wanted.image} is not pinned: ${whyNot}`),
     ...(images.pinsUntold ? [describeUntold(images.runtime)] : []),

@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { cleanPins } from '../../agent/images/clean-pins.ts';
 import { PinKeeper } from '../../agent/images/pin-keeper.ts';
-import { planImages } from '../../agent/images/wanted-images.ts';
 import type { PinnedImages, Pins, PresentImages } from '../../agent/runtimes/runtime.ts';
 import { publishImage } from '../sandbox/images.ts';
 import { temporaryDirectory } from '../sandbox/temporary.ts';
 import { configOf, startFlow, startNode } from './flows.ts';
+import { wanted } from './listed.ts';
 
 const limits = { timeout: 60_000 };
 
@@ -116,10 +116,6 @@ const present: PresentImages = new Map([
   ['docker.io/library/a:1', { id: 'sha256:a', isPinned: false }],
   ['docker.io/library/b:1', { id: 'sha256:b', isPinned: true }],
 ]);
-
-function wanted(...images: readonly { image: string; pin?: boolean }[]) {
-  return planImages(images, { arch: 'amd64', os: 'linux', nodeName: 'n' }).wanted;
-}
 
 test('where nothing is to be pinned and nothing was, the runtime is asked once and never again', async () => {
   const { pins, asked } = recordedPins();

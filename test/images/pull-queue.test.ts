@@ -3,17 +3,12 @@ import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
 import type { ImageState } from '../../agent/images/image-state.ts';
 import { PullQueue } from '../../agent/images/pull-queue.ts';
-import { planImages, type WantedImage } from '../../agent/images/wanted-images.ts';
 import { PullFailure, type PullFailureKind } from '../../agent/runtimes/pull-failure.ts';
 import { cleanUp } from '../sandbox/cleanup.ts';
 import { waitUntil } from '../sandbox/wait-until.ts';
+import { wanted } from './listed.ts';
 
 const limits = { timeout: 10_000 };
-
-function list(...images: readonly (string | { image: string; priority?: number })[]): readonly WantedImage[] {
-  const settings = images.map(image => (typeof image === 'string' ? { image } : image));
-  return planImages(settings, { arch: 'amd64', os: 'linux', nodeName: 'n' }).wanted;
-}
 
 type Pull = {
   readonly image: string;
@@ -60,7 +55,7 @@ test(
   limits,
   async t => {
     const { queue, names, end, until } = startQueue(t);
-    queue.setList(list('a:1', 'b:1', { image: 'c:1', priority: 1 }, 'd:1'));
+    queue.setList(wanted('a:1', 'b:1', { image: 'c:1', priority: 1 }, 'd:1'));
     assert.deepEqual(names(), [], 'not before it is known what is there');
     queue.setPresent(new Set(['docker.io/library/b:1']));
     assert.deepEqual(names(), [], 'not before the queue is open');
@@ -77,7 +72,7 @@ test(
 
 test('the limit of one registry holds up no other one', limits, async t => {
   const { queue, names } = startQueue(t, { concurrency: 3, perRegistry: 1, retry: { initial: 1, max: 1 } });
-  queue.setList(list('x.io/a:1', 'x.io/b:1', 'y.io/a:1', 'z.io/a:1'));
+  queue.setList(wanted('x.io/a:1', 'x.io/b:1', 'y.io/a:1', 'z.io/a:1'));
   queue.setPresent(new Set());
   queue.open();
   assert.deepEqual(names(), ['x.io/a:1', 'y.io/a:1', 'z.io/a:1']);
@@ -124,14 +119,14 @@ test('never more than the limits run, whatever fails and while the limits change
           }),
       });
       const kinds: (PullFailureKind | undefined)[] = [];
-      queue.setList(list(...all));
+      queue.setList(wanted(...all));
       queue.setPresent(new Set());
       queue.open();
       for (const { end, kind, drop, ...change } of actions) {
         Object.assign(bounds, change);
         kinds.push(kind);
         [...running.keys()][end % Math.max(1, running.size)]?.();
-        queue.setList(list(...(drop ? all.slice(2) : all)));
+        queue.setList(wanted(...(drop ? all.slice(2) : all)));
         queue.setPresent(new Set());
         queue.credentialsChanged();
         await new Promise(resolve => setImmediate(resolve));
@@ -151,7 +146,7 @@ test(
   limits,
   async t => {
     const { queue, names, end, state, until } = startQueue(t);
-    queue.setList(list('a:1', 'b:1', 'c:1'));
+    queue.setList(wanted('a:1', 'b:1', 'c:1'));
     queue.setPresent(new Set());
     queue.open();
     end('a:1', 'auth');
@@ -169,7 +164,7 @@ test(
 
 test('what fails otherwise is tried again by itself, until it is there', limits, async t => {
   const { queue, end, state, until } = startQueue(t);
-  queue.setList(list('a:1'));
+  queue.setList(wanted('a:1'));
   queue.setPresent(new Set());
   queue.open();
   for (let attempt = 1; attempt <= 5; attempt++) {
@@ -188,7 +183,7 @@ test('a registry that asks to be left alone is, and gives its slot to others', l
     perRegistry: 1,
     retry: { initial: 1, max: 1 },
   });
-  queue.setList(list('x.io/a:1', 'x.io/b:1', 'y.io/a:1'));
+  queue.setList(wanted('x.io/a:1', 'x.io/b:1', 'y.io/a:1'));
   queue.setPresent(new Set());
   queue.open();
   end('x.io/a:1', 'rate-limited');
@@ -205,11 +200,11 @@ test('what leaves the list is cancelled, and holds its slot until it has ended',
     perRegistry: 1,
     retry: { initial: 1, max: 1 },
   });
-  queue.setList(list('a:1', 'b:1'));
+  queue.setList(wanted('a:1', 'b:1'));
   queue.setPresent(new Set());
   queue.open();
   const [first] = pulls;
-  queue.setList(list('b:1'));
+  queue.setList(wanted('b:1'));
   queue.setPresent(new Set());
   assert.equal(first?.signal.aborted, true);
   assert.deepEqual(names(), ['a:1']);
@@ -224,7 +219,7 @@ test('what leaves the list is cancelled, and holds its slot until it has ended',
 test('an image that is gone from the node is pulled again', limits, async t => {
   const { queue, names, state } = startQueue(t);
   const present = new Set(['docker.io/library/a:1']);
-  queue.setList(list('a:1'));
+  queue.setList(wanted('a:1'));
   queue.setPresent(present);
   queue.open();
   assert.equal(state('a:1')?.state, 'present');
@@ -240,7 +235,7 @@ test(
   async t => {
     const { queue, names, end, state, until } = startQueue(t);
     const present = new Set(['docker.io/library/a:latest']);
-    queue.setList(list('a'));
+    queue.setList(wanted('a'));
     queue.setPresent(present);
     queue.open();
     assert.deepEqual(names(), ['a']);
@@ -265,7 +260,7 @@ test('when the runtime is lost everything waits, and goes on at once when it is 
     perRegistry: 2,
     retry: { initial: 60_000, max: 60_000 },
   });
-  queue.setList(list('a:1', 'b:1', 'c:1'));
+  queue.setList(wanted('a:1', 'b:1', 'c:1'));
   queue.setPresent(new Set());
   queue.open();
   queue.close(new PullFailure('runtime', 'gone'));
@@ -282,7 +277,7 @@ test('what was stopped for want of room waits its time, also when there is room 
     perRegistry: 1,
     retry: { initial: 1e9, max: 1e9 },
   });
-  queue.setList(list('a:1', 'b:1'));
+  queue.setList(wanted('a:1', 'b:1'));
   queue.setPresent(new Set());
   queue.open();
   queue.close(new PullFailure('disk', 'low'));
@@ -294,7 +289,7 @@ test('what was stopped for want of room waits its time, also when there is room 
 
 test('progress never goes back, and a pull of which no byte comes any more is stalled', limits, async t => {
   const { queue, pulls, state, until } = startQueue(t);
-  queue.setList(list('a:1'));
+  queue.setList(wanted('a:1'));
   queue.setPresent(new Set());
   queue.open();
   const name = 'docker.io/library/a:1';
@@ -314,7 +309,7 @@ test('progress never goes back, and a pull of which no byte comes any more is st
 
 test('a pull that has all its bytes is being unpacked, and no stall', limits, async t => {
   const { queue, pulls, state, until } = startQueue(t);
-  queue.setList(list('a:1'));
+  queue.setList(wanted('a:1'));
   queue.setPresent(new Set());
   queue.open();
   queue.setProgress({
@@ -328,7 +323,7 @@ test('a pull that has all its bytes is being unpacked, and no stall', limits, as
 
 test('a pull of which nothing ever comes is stalled, too', limits, async t => {
   const { queue, pulls, state, until } = startQueue(t);
-  queue.setList(list('a:1'));
+  queue.setList(wanted('a:1'));
   queue.setPresent(new Set());
   queue.open();
   await until('some time to pass', () => Date.now() > (state('a:1')?.startedAt?.getTime() ?? 0) + 5);
@@ -338,7 +333,7 @@ test('a pull of which nothing ever comes is stalled, too', limits, async t => {
 
 test('a pull whose size is not known is no stall while bytes come that may be its own', limits, async t => {
   const { queue, pulls, state, until } = startQueue(t);
-  queue.setList(list('a:1'));
+  queue.setList(wanted('a:1'));
   queue.setPresent(new Set());
   queue.open();
   const sinceStart = () => Date.now() - (state('a:1')?.startedAt?.getTime() ?? 0);
@@ -354,7 +349,7 @@ test('a pull whose size is not known is no stall while bytes come that may be it
 
 test('an answer that is older than the end of a pull does not make its image gone', limits, async t => {
   const { queue, names, end, state, until } = startQueue(t);
-  queue.setList(list('a:1'));
+  queue.setList(wanted('a:1'));
   queue.setPresent(new Set());
   queue.open();
   const asked = Date.now();
@@ -374,20 +369,19 @@ test('a policy that no longer asks the registry is content with what is there', 
     retry: { initial: 60_000, max: 60_000 },
   });
   const present = new Set(['docker.io/library/a:latest']);
-  queue.setList(list('a'));
+  queue.setList(wanted('a'));
   queue.setPresent(present);
   queue.open();
   end('a', 'auth');
   await until('the failure', () => state('a')?.state === 'failed');
-  const settings = [{ image: 'a', pullPolicy: 'IfNotPresent' as const }];
-  queue.setList(planImages(settings, { arch: 'amd64', os: 'linux', nodeName: 'n' }).wanted);
+  queue.setList(wanted({ image: 'a', pullPolicy: 'IfNotPresent' }));
   queue.setPresent(present);
   assert.deepEqual([state('a')?.state, state('a')?.warm], ['present', true]);
 });
 
 test('what left the list is told of once more and then no more, however its pull ends', limits, async t => {
   const { queue, pulls, changes, until } = startQueue(t);
-  queue.setList(list('a:1', 'b:1', 'c:1', 'd:1'));
+  queue.setList(wanted('a:1', 'b:1', 'c:1', 'd:1'));
   queue.setPresent(new Set(['docker.io/library/d:1']));
   queue.open();
   const [a, b] = [...pulls];
@@ -416,24 +410,24 @@ test('while a change is told, the list is whole', limits, async t => {
     pull: () => Promise.reject(new PullFailure('auth', 'no')),
   });
   cleanUp(t, () => queue.stop());
-  queue.setList(list('a:1', 'b:1', 'c:1'));
+  queue.setList(wanted('a:1', 'b:1', 'c:1'));
   queue.setPresent(new Set());
   queue.open();
   await waitUntil(() => queue.images.every(({ failure }) => failure), { what: 'them', timeoutMs: 2_000 });
-  queue.setList(list('a:1', 'b:1', 'd:1'));
+  queue.setList(wanted('a:1', 'b:1', 'd:1'));
   assert.deepEqual(new Set(seen), new Set([3]));
 });
 
 test('a new list tries again what waits for a change, and asks nothing of what is there', limits, async t => {
   const { queue, names, end, state, until } = startQueue(t);
   const present = new Set(['docker.io/library/a:latest']);
-  queue.setList(list('a', 'b:1'));
+  queue.setList(wanted('a', 'b:1'));
   queue.setPresent(present);
   queue.open();
   end('a');
   end('b:1', 'not-found');
   await until('both answers', () => state('a')?.state === 'present' && state('b:1')?.state === 'failed');
-  queue.setList(list('a', 'b:1'));
+  queue.setList(wanted('a', 'b:1'));
   queue.setPresent(present);
   assert.deepEqual(names(), ['b:1']);
 });
@@ -441,8 +435,7 @@ test('a new list tries again what waits for a change, and asks nothing of what i
 test('an image whose policy becomes Always is asked for once', limits, async t => {
   const { queue, names, end, state, until } = startQueue(t);
   const present = new Set(['docker.io/library/a:1']);
-  const withPolicy = (pullPolicy: 'Always' | 'IfNotPresent') =>
-    planImages([{ image: 'a:1', pullPolicy }], { arch: 'amd64', os: 'linux', nodeName: 'n' }).wanted;
+  const withPolicy = (pullPolicy: 'Always' | 'IfNotPresent') => wanted({ image: 'a:1', pullPolicy });
   queue.setList(withPolicy('IfNotPresent'));
   queue.setPresent(present);
   queue.open();
@@ -463,7 +456,7 @@ test('one image that fails again and again does not hold up the others', limits,
     perRegistry: 1,
     retry: { initial: 1, max: 5 },
   });
-  queue.setList(list({ image: 'bad:1', priority: 9 }, 'a:1', 'b:1', 'c:1'));
+  queue.setList(wanted({ image: 'bad:1', priority: 9 }, 'a:1', 'b:1', 'c:1'));
   queue.setPresent(new Set());
   queue.open();
   await until('the others', () => {
@@ -476,7 +469,7 @@ test('one image that fails again and again does not hold up the others', limits,
 
 test('stop cancels what runs and resolves when it has ended', limits, async t => {
   const { queue, pulls } = startQueue(t);
-  queue.setList(list('a:1', 'b:1', 'c:1'));
+  queue.setList(wanted('a:1', 'b:1', 'c:1'));
   queue.setPresent(new Set());
   queue.open();
   let stopped = false;
@@ -497,7 +490,7 @@ test('stop cancels what runs and resolves when it has ended', limits, async t =>
 
 test('a pull that fails just before the connection is given up has failed all the same', limits, async t => {
   const { queue, end, state, until } = startQueue(t);
-  queue.setList(list('a:1'));
+  queue.setList(wanted('a:1'));
   queue.setPresent(new Set());
   queue.open();
   end('a:1', 'runtime');
@@ -511,7 +504,7 @@ function startSilent(t: TestContext, ...images: readonly string[]) {
   t.mock.timers.enable({ apis: ['Date'], now: Date.now() });
   const started = startQueue(t);
   const take = (names: readonly string[]) => {
-    started.queue.setList(list(...names));
+    started.queue.setList(wanted(...names));
     started.queue.setPresent(new Set());
   };
   take(images);

@@ -3,14 +3,14 @@ import type { CredentialState } from '../../agent/credentials/credential-flow.ts
 import type { Source } from '../../agent/credentials/sources.ts';
 import type { TargetState } from '../../agent/credentials/targets.ts';
 import { type ImageState, newImageState } from '../../agent/images/image-state.ts';
-import { planImages } from '../../agent/images/wanted-images.ts';
 import type { Board } from '../../agent/status/board.ts';
+import { wanted } from '../images/listed.ts';
 
 /** An image of the list as it stands, by what differs from one that just came onto the list. */
 export function imageState(image: string, change: Partial<ImageState> = {}, required = true): ImageState {
-  const [wanted] = planImages([{ image, required }], { arch: 'amd64', os: 'linux', nodeName: 'n' }).wanted;
-  if (!wanted) throw new Error(`${image} is no reference`);
-  return { ...newImageState(wanted), ...change };
+  const [one] = wanted({ image, required });
+  if (!one) throw new Error(`${image} is no reference`);
+  return { ...newImageState(one), ...change };
 }
 
 /** A mounted Secret as it stands, by what differs from one without entries that was read well. */
@@ -75,6 +75,7 @@ export function board(
       },
       images: [],
       unusable: [],
+      listWarnings: [],
       disk: { path: '/', freeBytes: 10, keepFreeBytes: 2 },
       diskProblem: null,
       ioPressure: null,

@@ -85,3 +85,17 @@ test('an image that left the list in mid-pull was not pulled when it comes back'
   journal.image(imageState('c:1', { state: 'present', warm: true, durationMs: 5 }));
   assert.match(await counted(), /pulls_total\{result="ok"\} 1/);
 });
+
+test('what is wrong with the image list is told once, each with where it stands', () => {
+  const { journal, said } = record();
+  const unusable = [{ image: 'A b', required: true, problem: 'it has a space in it (line 2, column 3)' }];
+  const list = { unusable, listWarnings: ['image a:1 is listed twice'] };
+  journal.imageList(list);
+  journal.imageList(list);
+  assert.deepEqual(said(), [
+    'cannot be pulled: it has a space in it (line 2, column 3)',
+    'image a:1 is listed twice',
+  ]);
+  journal.imageList({ unusable: [], listWarnings: [] });
+  assert.deepEqual(said(), []);
+});
