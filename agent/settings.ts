@@ -70,7 +70,7 @@ export const settingTable = {
     placeholder: 'URI',
     fallback: 'auto',
     meaning:
-      'unix:///... of a CRI socket on the node; auto probes the known places; none for credentials only',
+      'unix:///... of a CRI or docker socket on the node; auto probes the known places; none for credentials only',
     schema: runtimeUri,
   },
   listen: {

@@ -16,8 +16,11 @@ import { waitUntil } from './sandbox/wait-until.ts';
 
 const project = fileURLToPath(new URL('..', import.meta.url));
 
-/** Bytes. The bundle is read and compiled at every start; what makes it grow past this should be looked at. */
-const largestBundle = 3_000_000;
+/**
+ * Bytes. The bundle is read and compiled at every start; what makes it grow past this should be looked at. 1.4 MB of it
+ * are undici, which is run on nodes with docker alone.
+ */
+const largestBundle = 4_200_000;
 
 const registry = 'registry.example.com';
 const [user, password] = ['robot', 's3cret'];

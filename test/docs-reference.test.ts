@@ -7,6 +7,7 @@ import { defaultConfig, type ImageSetting, parseConfig } from '../agent/config.t
 import type { EntryStanding, Source } from '../agent/credentials/sources.ts';
 import type { TargetOutcome } from '../agent/credentials/target-look.ts';
 import type { ImageState } from '../agent/images/image-state.ts';
+import { knownSockets } from '../agent/runtimes/known-sockets.ts';
 import type { PullFailureKind } from '../agent/runtimes/pull-failure.ts';
 import { environmentName, type SettingDescription, settingNames, settingTable } from '../agent/settings.ts';
 import { Metrics } from '../agent/status/metrics.ts';
@@ -118,6 +119,11 @@ describe('what the agent tells', { timeout: 30_000 }, () => {
     assert.deepEqual(images, Object.keys(imageStates));
     const [kinds] = tables('| `reason` |', await read('docs/how-are-images-pulled.md'));
     assert.deepEqual(kinds?.toSorted(), Object.keys(failureKinds).toSorted());
+  });
+
+  it('has every place where a runtime is looked for, in the same order', async () => {
+    const [places] = tables('| place |', await read('docs/how-is-the-runtime-found.md'));
+    assert.deepEqual(places, knownSockets.flat());
   });
 });
 

@@ -10,15 +10,23 @@ export type FailureFacts = {
 /** An error made for the person who runs the agent. Its message is a full sentence; the foreign error is its cause. */
 export class Failure extends Error {
   override readonly name = 'Failure';
+  /** The problem alone, for a list of what went wrong in several places. */
+  readonly problem: string;
 
   constructor({ tried, problem, advice, cause }: FailureFacts) {
     super(`${tried}: ${problem}${advice ? `; ${advice}` : ''}`, { cause });
+    this.problem = problem;
   }
 }
 
 /** The message of anything that was thrown. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
+}
+
+/** The problem alone of a Failure, the message of anything else. */
+export function problemOf(error: unknown): string {
+  return error instanceof Failure ? error.problem : messageOf(error);
 }
 
 /** The code of an error of Node.js or the system (`ENOENT`), if it has one. */

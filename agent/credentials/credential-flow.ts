@@ -4,7 +4,7 @@ import { messageOf } from '../base/failure.ts';
 import type { Logger } from '../base/log.ts';
 import { DirectoryWatch } from '../base/watch.ts';
 import { formatDockerConfigText, parseDockerConfigText } from '../docker-config/docker-config-text.ts';
-import { type Keyring, readKeyring } from '../docker-config/keyring.ts';
+import { type PullConfigs, type PullKeyring, readPullKeyring } from '../docker-config/pull-keyring.ts';
 import { lostRecord } from './clean-targets.ts';
 import { findDockerShadows } from './docker-shadows.ts';
 import type { Entry } from './entry.ts';
@@ -61,7 +61,7 @@ export type CredentialState = {
   readonly conflicts: readonly string[];
   readonly warnings: readonly Warning[];
   /** The credentials for our own pulls, as the kubelet would choose them; another object only if they changed. */
-  readonly keyring: Keyring;
+  readonly keyring: PullKeyring;
 };
 
 /** The pause after a write, in milliseconds. */
@@ -74,7 +74,7 @@ export class CredentialFlow {
   readonly #helpers: HelperAnswers;
   #targets: Targets | undefined;
   #sources: readonly Source[] = [];
-  #keyring: { readonly entries: string; readonly keyring: Keyring } | undefined;
+  #keyring: { readonly entries: string; readonly keyring: PullKeyring } | undefined;
   #nextExpiry: Date | null = null;
 
   constructor(options: CredentialFlowOptions) {
@@ -145,7 +145,7 @@ export class CredentialFlow {
       problems,
       conflicts,
       warnings: await this.#findWarnings(config, sources, entries, states, now),
-      keyring: this.#keyringOf(pullText(states, entries)),
+      keyring: this.#keyringOf(pullConfigs(states, entries)),
     };
   }
 
@@ -176,9 +176,10 @@ export class CredentialFlow {
   }
 
   /** The same object as long as the entries are the same, so that new credentials can be told from a new look. */
-  #keyringOf(text: string): Keyring {
-    const entries = JSON.stringify([...(parseDockerConfigText(text)?.entries ?? [])].sort());
-    if (this.#keyring?.entries !== entries) this.#keyring = { entries, keyring: readKeyring(text) };
+  #keyringOf(configs: PullConfigs): PullKeyring {
+    const entriesOf = (text = '{}') => [...(parseDockerConfigText(text)?.entries ?? [])].sort();
+    const entries = JSON.stringify([entriesOf(configs.kubelet), entriesOf(configs.docker)]);
+    if (this.#keyring?.entries !== entries) this.#keyring = { entries, keyring: readPullKeyring(configs) };
     return this.#keyring.keyring;
   }
 
@@ -212,18 +213,18 @@ export class CredentialFlow {
   }
 }
 
-/** The docker config that decides over our own pulls: that of the kubelet; where it cannot be read, our entries alone. */
-function pullText(targets: readonly TargetState[], entries: readonly Entry[]): string {
-  const target =
-    targets.find(({ path }) => isKubeletsConfig(path)) ??
-    targets.find(({ path }) => formOf(path) !== 'dockercfg');
-  if (target?.text !== undefined) return target.text;
-  const values = planEntries(entries, '/config.json').map(
-    ({ registry, value }) => [registry, value] as const,
-  );
-  return formatDockerConfigText({ others: new Map(), entries: new Map(values) });
+/** The docker configs that decide over our own pulls; where one cannot be read, our entries alone. */
+function pullConfigs(targets: readonly TargetState[], entries: readonly Entry[]): PullConfigs {
+  const configs = targets.filter(({ path }) => formOf(path) === 'dockerconfigjson');
+  const [kubelets] = configs.filter(({ path }) => readerOf(path) === 'kubelet');
+  const [dockers] = configs.filter(({ path }) => readerOf(path) === 'docker');
+  return {
+    kubelet: (kubelets ?? dockers)?.text ?? ourText(entries, '/config.json'),
+    docker: dockers?.text ?? ourText(entries, '/root/.docker/config.json'),
+  };
 }
 
-function isKubeletsConfig(path: string): boolean {
-  return readerOf(path) === 'kubelet' && formOf(path) === 'dockerconfigjson';
+function ourText(entries: readonly Entry[], path: string): string {
+  const values = planEntries(entries, path).map(({ registry, value }) => [registry, value] as const);
+  return formatDockerConfigText({ others: new Map(), entries: new Map(values) });
 }

@@ -1,4 +1,6 @@
+import { SecretText } from '../base/secret-text.ts';
 import { canonicalBasicAuth, decodeBasicAuth } from './basic-auth.ts';
+import type { IdentityToken } from './credential.ts';
 import { checkField } from './docker-cli-types.ts';
 import { type JsonNode, membersOf, parseJsonStart, stringFields } from './json-text.ts';
 import { parseUrl } from './registry-key.ts';
@@ -6,7 +8,7 @@ import { showRegistry } from './shown-registry.ts';
 
 /** Where docker's CLI takes the credential of a registry host from. */
 type DockerAnswer =
-  | { readonly kind: 'entry'; readonly registry: string }
+  | { readonly kind: 'entry'; readonly registry: string; readonly identityToken: IdentityToken | undefined }
   /** It asks this credential helper and never looks at the entries, also if the helper knows nothing. */
   | { readonly kind: 'helper'; readonly helper: string; readonly setting: 'credHelpers' | 'credsStore' }
   /** It pulls without any credential. */
@@ -64,9 +66,16 @@ function answerFor(
   const helper = named ?? credsStore;
   // A helper that is named and empty turns the general one off.
   if (helper) return { kind: 'helper', helper, setting: named ? 'credHelpers' : 'credsStore' };
-  if (auths.has(key)) return { kind: 'entry', registry: key };
-  const registry = byHost.get(key);
-  return registry === undefined ? { kind: 'none' } : { kind: 'entry', registry };
+  const registry = auths.has(key) ? key : byHost.get(key);
+  const entry = registry === undefined ? undefined : auths.get(registry);
+  if (registry === undefined || entry === undefined) return { kind: 'none' };
+  return { kind: 'entry', registry, identityToken: identityTokenOf(entry) };
+}
+
+function identityTokenOf(entry: JsonNode): IdentityToken | undefined {
+  const fields = stringFields(entry, ['identitytoken']);
+  if ('problem' in fields || fields.identitytoken === '') return undefined;
+  return { identityToken: new SecretText(fields.identitytoken) };
 }
 
 /**

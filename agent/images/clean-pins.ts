@@ -16,11 +16,12 @@ export async function cleanPins(uri: string, hostRoot: string, signal: AbortSign
   try {
     const runtime = await findRuntime(uri, hostRoot, signal);
     try {
-      const { ours = [] } = (await runtime.pins?.list(signal)) ?? {};
+      const { ours = [], lost = [] } = (await runtime.pins?.list(signal)) ?? {};
       for (const id of ours) {
         await runtime.pins?.unpin(id, signal);
         unpinned++;
       }
+      for (const id of lost) await runtime.pins?.unpin(id, signal);
       return { unpinned, problem: null };
     } finally {
       runtime.close();

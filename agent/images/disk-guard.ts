@@ -40,7 +40,10 @@ export class DiskGuard {
 
   /** Measures the room; a failure to do so is told by `problem`, and the last measure stays in force. */
   async look(keepFree: KeepFree): Promise<void> {
-    if (this.directory === undefined) return;
+    if (this.directory === undefined) {
+      this.#problem = 'the container runtime does not say where its images are, so their disk is not watched';
+      return;
+    }
     const wasLow = this.isLow;
     try {
       this.#space = await measureDisk(this.directory, this.#hostRoot, keepFree);

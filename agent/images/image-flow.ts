@@ -2,8 +2,8 @@ import { Bell, wait } from '../base/bell.ts';
 import { Failure, messageOf } from '../base/failure.ts';
 import type { Logger } from '../base/log.ts';
 import { type Config, defaultConfig } from '../config.ts';
-import type { Keyring } from '../docker-config/keyring.ts';
-import { findRuntime } from '../runtimes/find-runtime.ts';
+import type { PullKeyring } from '../docker-config/pull-keyring.ts';
+import { RuntimeFinder } from '../runtimes/find-runtime.ts';
 import { PullFailure } from '../runtimes/pull-failure.ts';
 import type { PresentImages, Runtime } from '../runtimes/runtime.ts';
 import { followDeletions } from './deletions.ts';
@@ -15,7 +15,7 @@ import type { measureIoPressure } from './io-pressure.ts';
 import { PinKeeper } from './pin-keeper.ts';
 import { attemptPull } from './pull-attempt.ts';
 import { PullMeter } from './pull-meter.ts';
-import { PullQueue } from './pull-queue.ts';
+import { type PullOutcome, PullQueue } from './pull-queue.ts';
 import { type ImageList, type NodeFacts, planImages, type WantedImage } from './wanted-images.ts';
 
 /** What the image flow works on and whom it tells. */
@@ -42,31 +42,35 @@ export class ImageFlow {
   readonly #disk: DiskGuard;
   readonly #io: IoGuard;
   readonly #meter: PullMeter;
+  readonly #finder: RuntimeFinder;
   readonly #pins = new PinKeeper();
   readonly #news = new Bell();
   #config = defaultConfig;
   /** undefined until the secrets were read: to pull without them would only fail. */
-  #keyring: Keyring | undefined;
+  #keyring: PullKeyring | undefined;
   #runtime: Runtime | undefined;
   #runtimeState: RuntimeState = unavailable('it was not looked for yet');
   #list: ImageList = { wanted: [], unusable: [], warnings: [] };
-  /** No pull starts before this time, in milliseconds since 1970; undefined until the first config is there. */
+  /** No pull starts before this time, by `performance.now()`; undefined until the first config is there. */
   #startAt: number | undefined;
-  /** When the last resync was, by the clock that nobody sets. */
+  /** When the last resync was, by `performance.now()`. */
   #resyncedAt = Number.NEGATIVE_INFINITY;
   /** Resyncs are jittered, so that the nodes of a fleet do not ask their registries in step. */
   #resyncJitter = 1;
 
   constructor(options: ImageFlowOptions) {
     this.#options = options;
+    this.#finder = new RuntimeFinder(options.runtime, options.hostRoot);
+    // Only who waits for room or calm makes it worth to look for them before the next look at everything.
+    const watch = () => this.#queue.hasDue && this.#meter.wake();
     const onLow = (reason: PullFailure) => {
       this.#queue.close(reason);
-      this.#meter.wake();
+      watch();
     };
     this.#disk = new DiskGuard(options.hostRoot, onLow, () => this.#news.ring());
     const onHigh = () => {
       this.#queue.close();
-      this.#meter.wake();
+      watch();
     };
     this.#io = new IoGuard(onHigh, () => this.#news.ring(), options.measureIoPressure);
     this.#queue = new PullQueue({
@@ -104,27 +108,28 @@ export class ImageFlow {
   /** Takes over a config; its list and limits are in force from now on. */
   setConfig(config: Config): void {
     this.#config = config;
-    this.#startAt ??= Date.now() + Math.random() * config.pulls.startJitter;
+    this.#startAt ??= performance.now() + Math.random() * config.pulls.startJitter;
     this.#list = planImages(config.images, this.#options.node);
     this.#queue.setList(this.#list.wanted);
     this.#news.ring();
   }
 
   /** Takes over new credentials. Pulls that failed for want of them go again at once. */
-  setKeyring(keyring: Keyring): void {
+  setKeyring(keyring: PullKeyring): void {
     if (keyring === this.#keyring) return;
     if (this.#keyring === undefined) this.#news.ring();
     this.#keyring = keyring;
     this.#queue.credentialsChanged();
+    this.#meter.wake();
   }
 
   /** Runs until `signal` aborts; then every pull is cancelled and has ended when this resolves. */
   async run(signal: AbortSignal): Promise<void> {
-    const { runtime: uri, hostRoot } = this.#options;
+    const { runtime: uri } = this.#options;
     if (uri === 'none') this.#runtimeState = { ...unavailable(null), state: 'none' };
     while (!signal.aborted) {
       try {
-        if (uri !== 'none') await this.#workWith(await findRuntime(uri, hostRoot, signal), signal);
+        if (uri !== 'none') await this.#workWith(await this.#finder.find(signal), signal);
       } catch (error) {
         if (!signal.aborted) this.#tellUnavailable(error);
       }
@@ -142,6 +147,7 @@ export class ImageFlow {
   /** Works with one connection until it is lost; throws why. */
   async #workWith(runtime: Runtime, signal: AbortSignal): Promise<void> {
     const { name, version, endpoint } = runtime;
+    const because = this.#finder.reason;
     const lost = new AbortController();
     const connected = AbortSignal.any([signal, lost.signal]);
     void runtime.closed.then(() => lost.abort());
@@ -149,9 +155,12 @@ export class ImageFlow {
     try {
       this.#disk.directory = await runtime.imageDirectory(connected);
       this.#runtime = runtime;
-      this.#runtimeState = connectedTo(runtime);
+      this.#runtimeState = connectedTo(runtime, because);
       this.#pins.forget();
-      this.#options.log.info({ runtime: name, version, endpoint }, 'connected to the container runtime');
+      this.#options.log.info(
+        { runtime: name, version, endpoint, because },
+        'connected to the container runtime',
+      );
       parts = [
         this.#meter.run(runtime, connected),
         this.#lookAround(runtime, connected),
@@ -180,7 +189,7 @@ export class ImageFlow {
         this.#resyncedAt = performance.now();
         this.#resyncJitter = 0.9 + 0.2 * Math.random();
       }
-      const asOf = Date.now();
+      const asOf = performance.now();
       const present = await this.#listPresent(runtime, signal);
       if (!present) continue;
       this.#queue.setPresent(present, asOf);
@@ -188,7 +197,7 @@ export class ImageFlow {
       if (this.#startAt !== undefined)
         await this.#pins.keep(runtime.pins, this.#list.wanted, present, signal);
       await this.#disk.look(this.#config.disk.keepFree);
-      const startsIn = (this.#startAt ?? Number.POSITIVE_INFINITY) - Date.now();
+      const startsIn = (this.#startAt ?? Number.POSITIVE_INFINITY) - performance.now();
       await this.#io.look(this.#config.pulls.maxIoPressure);
       if (startsIn <= 0 && this.#keyring && !this.#disk.isLow && !this.#io.high) this.#queue.open();
       await this.#news.heard(Math.min(this.#resyncIn(), startsIn > 0 ? startsIn : Infinity), signal);
@@ -202,7 +211,8 @@ export class ImageFlow {
   async #listPresent(runtime: Runtime, signal: AbortSignal): Promise<PresentImages | undefined> {
     try {
       const present = await runtime.listImages(signal);
-      if (this.#runtimeState.state !== 'connected') this.#runtimeState = connectedTo(runtime);
+      if (this.#runtimeState.state !== 'connected')
+        this.#runtimeState = connectedTo(runtime, this.#finder.reason);
       return present;
     } catch (error) {
       await wait(reconnectMilliseconds, signal);
@@ -217,31 +227,38 @@ export class ImageFlow {
     return this.#resyncedAt + this.#config.pulls.resync * this.#resyncJitter - performance.now();
   }
 
-  async #pull(image: WantedImage, signal: AbortSignal): Promise<void> {
+  async #pull(image: WantedImage, signal: AbortSignal): Promise<PullOutcome> {
     const runtime = this.#runtime;
     if (!runtime) throw new PullFailure('runtime', 'there is no connection to the container runtime');
     await this.#disk.look(this.#config.disk.keepFree);
     await this.#io.look(this.#config.pulls.maxIoPressure);
-    if (this.#io.high)
-      throw new PullFailure('runtime', 'the disks of the node are too busy for one more pull');
+    if (this.#io.high) return 'put off';
     signal.throwIfAborted();
     const { timeout } = this.#config.pulls;
     const keyring = () => this.#keyring;
     await attemptPull({ runtime, reference: image.reference, keyring, timeout }, signal);
-    // Once more at the end: a quick pull is over before its size was ever asked for.
-    await this.#meter.measure(runtime, signal);
+    await this.#meter.ended(image, runtime, signal);
     // What is there now has to be looked up for its pin.
     const now = this.#list.wanted.find(({ reference }) => reference.name === image.reference.name);
     if (now?.pin) this.#news.ring();
+    return 'pulled';
   }
 }
 
-function connectedTo(runtime: Runtime): RuntimeState {
+function connectedTo(runtime: Runtime, reason: string | null): RuntimeState {
   const { name, version, endpoint, progress, pins, watchDeletions } = runtime;
   const capabilities = { progress: !!progress, pins: !!pins, deletions: !!watchDeletions };
-  return { state: 'connected', name, version, endpoint, problem: null, capabilities };
+  return { state: 'connected', name, version, endpoint, reason, problem: null, capabilities };
 }
 
 function unavailable(problem: string | null): RuntimeState {
-  return { state: 'unavailable', name: null, version: null, endpoint: null, problem, capabilities: null };
+  return {
+    state: 'unavailable',
+    name: null,
+    version: null,
+    endpoint: null,
+    reason: null,
+    problem,
+    capabilities: null,
+  };
 }

@@ -1,4 +1,5 @@
 import type { PullFailure, PullFailureKind } from '../runtimes/pull-failure.ts';
+import type { MeasuredPull } from '../runtimes/runtime.ts';
 import type { WantedImage } from './wanted-images.ts';
 
 /** How an image of the list stands. */
@@ -65,10 +66,7 @@ export function started({ state, failure, attempts }: ImageState): Partial<Image
 }
 
 /** What changes when so many bytes are there; undefined if nothing does. Never backwards, whatever the store forgets. */
-export function progressed(
-  image: ImageState,
-  measured: { readonly bytesDone: number; readonly bytesTotal: number },
-): Partial<ImageState> | undefined {
+export function progressed(image: ImageState, measured: MeasuredPull): Partial<ImageState> | undefined {
   const { bytesTotal } = measured;
   // With another total it is another manifest that is measured, and it begins where it is.
   const isSame = bytesTotal === image.bytesTotal;
@@ -76,9 +74,8 @@ export function progressed(
   return isSame && bytesDone === image.bytesDone ? undefined : { bytesDone, bytesTotal };
 }
 
-/** What changes when an attempt succeeds. */
-export function pulled({ startedAt, bytesDone, bytesTotal }: ImageState): Partial<ImageState> {
-  const durationMs = Date.now() - (startedAt?.getTime() ?? 0);
+/** What changes when an attempt succeeds, after so many milliseconds. */
+export function pulled({ bytesDone, bytesTotal }: ImageState, durationMs: number): Partial<ImageState> {
   return { state: 'present', warm: true, failure: null, bytesDone: bytesTotal ?? bytesDone, durationMs };
 }
 

@@ -9,6 +9,8 @@ export type RuntimeState = {
   readonly name: string | null;
   readonly version: string | null;
   readonly endpoint: string | null;
+  /** As a clause, why this one is used and what was passed over. */
+  readonly reason: string | null;
   /** Why it is unavailable. */
   readonly problem: string | null;
   /** What it does beyond CRI; null while it is not known. */

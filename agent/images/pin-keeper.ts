@@ -46,16 +46,17 @@ export class PinKeeper {
       wanted.flatMap(({ pin, reference }) => (pin ? (present.get(reference.name)?.id ?? []) : [])),
     );
     const asked = this.#ours;
+    let found: ReadonlySet<string> = new Set();
     try {
       this.#problem = null;
-      if (pins) await this.#bringTo(ids, pins, signal);
+      if (pins) found = await this.#bringTo(ids, pins, signal);
     } catch (error) {
       this.#problem = messageOf(error);
       this.#ours = undefined;
     }
-    // What was pinned before it was listed should be listed as pinned.
+    // What was pinned before the images were listed, and still is, should be listed as pinned.
     this.#isUntold = [...present.values()].some(
-      ({ id, isPinned }) => !isPinned && !!asked?.has(id) && !!this.#ours?.has(id),
+      ({ id, isPinned }) => !isPinned && !!asked?.has(id) && found.has(id),
     );
     const names = wanted.map(({ reference }) => reference.name);
     this.#pinned = new Set(names.filter(name => this.#isPinned(present.get(name))));
@@ -65,14 +66,17 @@ export class PinKeeper {
     return image !== undefined && (image.isPinned || (this.#ours?.has(image.id) ?? false));
   }
 
-  async #bringTo(ids: ReadonlySet<string>, pins: Pins, signal: AbortSignal): Promise<void> {
+  /** Returns which images were found to have a pin of ours. */
+  async #bringTo(ids: ReadonlySet<string>, pins: Pins, signal: AbortSignal): Promise<ReadonlySet<string>> {
     // A deletion takes the pin along, so while something is to be pinned the truth is asked for at every look.
-    if (this.#ours?.size === 0 && ids.size === 0) return;
-    const { ours, others } = await pins.list(signal);
+    if (this.#ours?.size === 0 && ids.size === 0) return new Set();
+    const { ours, others, lost } = await pins.list(signal);
     // What somebody else has pinned needs no pin of ours, which could only be mistaken for theirs.
     const wanted = ids.difference(others);
     for (const id of wanted.difference(ours)) await pins.pin(id, signal);
-    for (const id of ours.difference(wanted)) await pins.unpin(id, signal);
+    // A mark without a pin goes too: it would make the next pin of somebody else's ours.
+    for (const id of ours.union(lost).difference(wanted)) await pins.unpin(id, signal);
     this.#ours = wanted;
+    return ours;
   }
 }

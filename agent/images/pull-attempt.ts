@@ -1,5 +1,5 @@
 import { formatDuration } from '../base/duration.ts';
-import type { Keyring } from '../docker-config/keyring.ts';
+import type { PullKeyring } from '../docker-config/pull-keyring.ts';
 import type { ImageReference } from '../image-reference.ts';
 import { PullFailure } from '../runtimes/pull-failure.ts';
 import type { Runtime } from '../runtimes/runtime.ts';
@@ -9,7 +9,7 @@ export type PullAttemptOptions = {
   readonly runtime: Pick<Runtime, 'pull'>;
   readonly reference: ImageReference;
   /** The credentials in force; without any, the pull is anonymous. */
-  readonly keyring: () => Keyring | undefined;
+  readonly keyring: () => PullKeyring | undefined;
   /** Milliseconds that the attempt may take, from its start. */
   readonly timeout: number;
 };
@@ -47,7 +47,7 @@ async function pullWithNewest(options: PullAttemptOptions, signal: AbortSignal):
 }
 
 async function pullWith(
-  keyring: Keyring | undefined,
+  keyring: PullKeyring | undefined,
   { runtime, reference: { name, repository } }: PullAttemptOptions,
   signal: AbortSignal,
 ): Promise<void> {

@@ -2,10 +2,11 @@ import { Bell, wait } from '../base/bell.ts';
 import { messageOf } from '../base/failure.ts';
 import type { Logger } from '../base/log.ts';
 import type { Config } from '../config.ts';
-import type { Runtime } from '../runtimes/runtime.ts';
+import type { PullUnderWay, Runtime } from '../runtimes/runtime.ts';
 import type { DiskGuard } from './disk-guard.ts';
 import type { IoGuard } from './io-guard.ts';
 import type { PullQueue } from './pull-queue.ts';
+import type { WantedImage } from './wanted-images.ts';
 
 /** What a meter watches over. */
 export type PullMeterOptions = {
@@ -22,27 +23,33 @@ const intervalMilliseconds = 1_000;
 export class PullMeter {
   readonly #options: PullMeterOptions;
   readonly #wanted = new Bell();
+  /** Pulls that have ended well since the last measure: a quick one is over before its size was ever asked for. */
+  #ended: PullUnderWay[] = [];
+  /** When the last measure began, by `performance.now()`. */
+  #measuredAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: PullMeterOptions) {
     this.#options = options;
   }
 
-  /** To be called when a pull has started or must wait for the disk: from now on there is something to watch over. */
+  /** To be called when a pull has started, or waits for the disk: from now on there is something to watch over. */
   wake(): void {
     this.#wanted.ring();
   }
 
-  /** Looks once a second while something is pulled or waits for the disk, until `signal` aborts. */
+  /**
+   * Looks once a second, until `signal` aborts, while something is pulled or waits for the disk; else only as often as
+   * everything is looked at.
+   */
   async run(runtime: Runtime, signal: AbortSignal): Promise<void> {
-    const { queue, disk, io, config } = this.#options;
+    const { disk, io, config } = this.#options;
     let measuring: Promise<void> | undefined;
     while (!signal.aborted) {
-      if (!queue.busy && !disk.isLow && !io.high) await this.#wanted.heard(config().pulls.resync, signal);
+      if (!this.#isNeeded) await this.#wanted.heard(config().pulls.resync, signal);
       // Not awaited here: a runtime that is slow to tell must not keep the disk from being looked at.
-      if (queue.busy)
-        measuring ??= this.measure(runtime, signal).finally(() => {
-          measuring = undefined;
-        });
+      measuring ??= this.#measure(runtime, signal).finally(() => {
+        measuring = undefined;
+      });
       await disk.look(config().disk.keepFree);
       await io.look(config().pulls.maxIoPressure);
       await wait(intervalMilliseconds, signal);
@@ -50,14 +57,37 @@ export class PullMeter {
     await measuring;
   }
 
-  /** Looks once how far the pulls are, and fails those that stall. Never rejects: no pull depends on its progress. */
-  async measure(runtime: Runtime, signal: AbortSignal): Promise<void> {
-    if (!runtime.progress) return;
+  /** A pull has ended well, before that is told: measures it, unless a measure was just now; then the next one will. */
+  async ended({ reference }: WantedImage, runtime: Runtime, signal: AbortSignal): Promise<void> {
+    const { queue } = this.#options;
+    const startedAt = queue.images.find(({ wanted }) => wanted.reference.name === reference.name)?.startedAt;
+    if (!runtime.progress || !startedAt) return;
+    this.#ended.push({ ...reference, startedAt });
+    await this.#measure(runtime, signal);
+  }
+
+  get #isNeeded(): boolean {
+    const { queue, disk, io } = this.#options;
+    return queue.busy || this.#ended.length > 0 || ((disk.isLow || io.high !== null) && queue.hasDue);
+  }
+
+  /**
+   * Measures how far the pulls are, and fails those that stall; not twice within a second. Never rejects: no pull depends
+   * on its progress.
+   */
+  async #measure(runtime: Runtime, signal: AbortSignal): Promise<void> {
     const { queue, config, log } = this.#options;
-    const pulls = queue.images.flatMap(({ state, wanted, startedAt }) =>
+    // Timers may end a little before their time.
+    if (performance.now() - this.#measuredAt < intervalMilliseconds - 5) return;
+    const ended = this.#ended.splice(0);
+    if (!runtime.progress || (ended.length === 0 && !queue.busy)) return;
+    const underWay = queue.images.flatMap(({ state, wanted, startedAt }) =>
       state === 'pulling' && startedAt ? [{ ...wanted.reference, startedAt }] : [],
     );
+    const names = new Set(underWay.map(({ name }) => name));
+    this.#measuredAt = performance.now();
     try {
+      const pulls = [...underWay, ...ended.filter(({ name }) => !names.has(name))];
       queue.setProgress(await runtime.progress(pulls, signal));
       queue.failStalled(config().pulls.stallTimeout);
     } catch (error) {

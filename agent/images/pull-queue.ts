@@ -1,21 +1,24 @@
 import type { Backoff } from '../base/backoff.ts';
 import { PullFailure, type PullFailureKind } from '../runtimes/pull-failure.ts';
-import type { PullProgress } from '../runtimes/runtime.ts';
+import type { MeasuredPull, PullProgress } from '../runtimes/runtime.ts';
 import { failed, found, gone, type ImageState, progressed, pulled, started } from './image-state.ts';
 import { PullSlots, type SlotLimits } from './pull-slots.ts';
 import { isSilent, pullDueAt, type QueuedImage, queueImage, requeueImage, stallOf } from './queued-image.ts';
-import { goesOnAtOnce, planRetry, waitsForChange } from './retry.ts';
+import { goesOnAtOnce, needsCredentials, planRetry, waitsForChange } from './retry.ts';
 import type { WantedImage } from './wanted-images.ts';
 
 /** What the queue works with. */
 export type PullQueueOptions = {
-  /** Pulls one image; throws a PullFailure. */
-  readonly pull: (image: WantedImage, signal: AbortSignal) => Promise<void>;
+  /** Pulls one image, or puts that off until the queue is opened again; throws a PullFailure. */
+  readonly pull: (image: WantedImage, signal: AbortSignal) => Promise<PullOutcome>;
   /** How many pulls may be under way, and how long to wait after a failed one. */
   readonly limits: () => SlotLimits & { readonly retry: Backoff };
   /** Called after every change of any image, with how it stands now. */
   readonly onChange: (image: ImageState) => void;
 };
+
+/** What became of a pull that did not fail. */
+export type PullOutcome = 'pulled' | 'put off';
 
 /** How long a registry that holds all slots may take to answer while others wait, in milliseconds. */
 const silenceMilliseconds = 15_000;
@@ -47,6 +50,11 @@ export class PullQueue {
     return this.#slots.busy;
   }
 
+  /** True while any image is to be pulled, now or after a wait, if pulls may start. */
+  get hasDue(): boolean {
+    return [...this.#items.values()].some(item => pullDueAt(item) < Number.POSITIVE_INFINITY);
+  }
+
   /**
    * Takes over a new list. What left it is cancelled, and what is still on it goes on. What is new, or waited for a
    * change, is pulled after the next look at what is on the node.
@@ -70,10 +78,10 @@ export class PullQueue {
   }
 
   /**
-   * Takes over what was on the node at `asOf`, in milliseconds since 1970. What is gone is pulled again; what was pulled
-   * since then may be missing in so old an answer.
+   * Takes over what was on the node at `asOf`, by `performance.now()`. What is gone is pulled again; what was pulled since
+   * then may be missing in so old an answer.
    */
-  setPresent(present: Pick<ReadonlySet<string>, 'has'>, asOf = Date.now()): void {
+  setPresent(present: Pick<ReadonlySet<string>, 'has'>, asOf = performance.now()): void {
     for (const [name, item] of this.#items) {
       item.looked = true;
       if (item.cancel) continue;
@@ -95,7 +103,7 @@ export class PullQueue {
 
   /** New credentials have come: what failed for want of them is tried again at once. */
   credentialsChanged(): void {
-    for (const item of this.#items.values()) this.#retryIf(item, kind => kind === 'auth');
+    for (const item of this.#items.values()) this.#retryIf(item, needsCredentials);
     this.#pump();
   }
 
@@ -122,54 +130,64 @@ export class PullQueue {
 
   /**
    * Fails every pull for which no new byte came for `timeout` milliseconds. To be called only if progress is known.
-   * Registries that do not answer are not left to hold all slots for so long while other ones could be asked.
+   * Registries that do not answer for `silence` milliseconds are not left to hold all slots for so long while other ones
+   * could be asked.
    */
-  failStalled(timeout: number): void {
+  failStalled(timeout: number, silence = silenceMilliseconds): void {
     for (const item of this.#items.values()) {
       const stall = stallOf(item, timeout);
       if (stall) item.cancel?.abort(stall);
     }
-    if (this.#slots.isFull(this.#options.limits())) this.#releaseSilent();
+    if (this.#slots.isFull(this.#options.limits())) this.#releaseSilent(silence);
   }
 
   /** If no pull that is under way has got anything, gives the last one up for an image of a registry that has none. */
-  #releaseSilent(): void {
+  #releaseSilent(silence: number): void {
     const items = [...this.#items.values()];
     const registryOf = ({ image }: QueuedImage) => image.wanted.reference.registry;
     const running = items.filter(({ cancel }) => cancel && !cancel.signal.aborted);
     const silent = new Set(running.map(registryOf));
-    const isWaitedFor = items.some(item => !silent.has(registryOf(item)) && pullDueAt(item) <= Date.now());
+    const isWaitedFor = items.some(
+      item => !silent.has(registryOf(item)) && pullDueAt(item) <= performance.now(),
+    );
     const last = running.at(-1);
-    if (!last || !isWaitedFor || !running.every(item => isSilent(item, silenceMilliseconds))) return;
-    this.#slots.leaveAlone(registryOf(last), silenceMilliseconds);
+    if (!last || !isWaitedFor || !running.every(item => isSilent(item, silence))) return;
+    this.#slots.leaveAlone(registryOf(last), silence);
     const problem = `${registryOf(last)} has not answered yet, and other registries wait for its place`;
     last.cancel?.abort(new PullFailure('unreachable', problem));
   }
 
   /**
    * Takes over how far the pulls are. Bytes that cannot be told to be of any one of them may be of each whose size is
-   * not known, so that none of those is taken for stalled while they come.
+   * not known, so that none of those is taken for stalled while they come. They may as well be of somebody else's pull,
+   * so they do not keep a silent registry in its slot.
    */
   setProgress({ images, otherBytes }: PullProgress): void {
     if (otherBytes !== this.#otherBytes) {
       for (const item of this.#items.values())
-        if (item.image.bytesTotal === null) item.lastByteAt = Date.now();
+        if (item.image.bytesTotal === null) item.lastByteAt = performance.now();
       this.#otherBytes = otherBytes;
     }
     for (const [name, measured] of images) {
       const item = this.#items.get(name);
-      const change = item?.cancel && progressed(item.image, measured);
-      if (!item || !change) continue;
-      item.lastByteAt = Date.now();
-      this.#change(item, change);
+      if (item) this.#measure(item, measured);
     }
+  }
+
+  #measure(item: QueuedImage, measured: MeasuredPull): void {
+    if (measured.awaitsBytes === false) item.lastByteAt = performance.now();
+    const isUnmeasured = item.image.state === 'present' && item.image.bytesTotal === null;
+    const change = item.cancel || isUnmeasured ? progressed(item.image, measured) : undefined;
+    if (!change) return;
+    item.lastByteAt = performance.now();
+    this.#change(item, change);
   }
 
   /** Starts all that may start now, and comes back when the next one may. */
   #pump(): void {
     clearTimeout(this.#timer);
     if (!this.#open) return;
-    const now = Date.now();
+    const now = performance.now();
     let next = Number.POSITIVE_INFINITY;
     for (const item of this.#items.values()) {
       const { registry } = item.image.wanted.reference;
@@ -177,36 +195,42 @@ export class PullQueue {
       if (at > now) next = Math.min(next, at);
       else if (this.#slots.isFree(registry, this.#options.limits())) this.#start(item);
     }
-    // A timer takes 31 bits, and a clock that was set back can put a time far away.
-    const wait = Math.min(next - now, 2 ** 31 - 1);
-    if (next < Number.POSITIVE_INFINITY) this.#timer = setTimeout(() => this.#pump(), wait);
+    if (next < Number.POSITIVE_INFINITY) this.#timer = setTimeout(() => this.#pump(), next - now);
   }
 
   #start(item: QueuedImage): void {
     const cancel = new AbortController();
+    const before = item.image;
     item.cancel = cancel;
+    item.startedAt = performance.now();
     this.#change(item, started(item.image));
     const { registry } = item.image.wanted.reference;
-    this.#slots.hold(registry, this.#pull(item, cancel.signal), () => this.#pump());
+    this.#slots.hold(registry, this.#pull(item, before, cancel.signal), () => this.#pump());
   }
 
-  async #pull(item: QueuedImage, signal: AbortSignal): Promise<void> {
-    const failure = await this.#options.pull(item.image.wanted, signal).then(
-      () => undefined,
-      error => failureOf(signal.aborted ? signal.reason : error),
-    );
+  async #pull(item: QueuedImage, before: ImageState, signal: AbortSignal): Promise<void> {
+    const outcome = await this.#options
+      .pull(item.image.wanted, signal)
+      .catch(error => failureOf(signal.aborted ? signal.reason : error));
     item.cancel = undefined;
     if (!item.image.listed) return;
     // What was cancelled without a reason has not failed: nothing goes on.
     const isOver = signal.aborted && !(signal.reason instanceof PullFailure);
-    if (!failure) this.#succeed(item);
-    else if (!isOver) this.#fail(item, failure);
+    if (outcome === 'pulled') this.#succeed(item);
+    else if (outcome === 'put off') this.#putOff(item, before);
+    else if (!isOver) this.#fail(item, outcome);
+  }
+
+  /** As if the attempt had not been: it never began. */
+  #putOff(item: QueuedImage, before: ImageState): void {
+    this.#open = false;
+    this.#change(item, { ...before, wanted: item.image.wanted });
   }
 
   #succeed(item: QueuedImage): void {
     item.refresh = false;
-    item.pulledAt = Date.now();
-    this.#change(item, pulled(item.image));
+    item.pulledAt = performance.now();
+    this.#change(item, pulled(item.image, item.pulledAt - item.startedAt));
   }
 
   #fail(item: QueuedImage, failure: PullFailure): void {
@@ -214,14 +238,17 @@ export class PullQueue {
     const { registry } = wanted.reference;
     const { state, delay, registryPause } = planRetry(failure.kind, attempts, this.#options.limits().retry);
     if (registryPause > 0) this.#slots.leaveAlone(registry, registryPause);
-    const nextAttemptAt =
-      delay === null ? null : new Date(Math.max(Date.now() + delay, this.#slots.registryFreeAt(registry)));
+    const wait = Math.max(delay, this.#slots.registryFreeAt(registry) - performance.now());
+    item.retryAt = performance.now() + wait;
+    const nextAttemptAt = wait < Number.POSITIVE_INFINITY ? new Date(Date.now() + wait) : null;
     this.#change(item, failed(item.image, failure, { state, nextAttemptAt }));
   }
 
-  #retryIf(item: QueuedImage, applies: (kind: PullFailureKind) => boolean): void {
-    const { failure } = item.image;
-    if (!item.cancel && failure && applies(failure.kind)) this.#change(item, { nextAttemptAt: new Date() });
+  #retryIf(item: QueuedImage, applies: (kind: PullFailureKind, attempts: number) => boolean): void {
+    const { failure, attempts } = item.image;
+    if (item.cancel || !failure || !applies(failure.kind, attempts)) return;
+    item.retryAt = performance.now();
+    this.#change(item, { nextAttemptAt: new Date() });
   }
 
   #change(item: QueuedImage, change: Partial<ImageState>): void {

@@ -37,12 +37,15 @@ export class PullSlots {
   /** Asks nothing of the registry for so many milliseconds. */
   leaveAlone(registry: string, milliseconds: number): void {
     // A longer pause is not made shorter.
-    this.#registryFreeAt.set(registry, Math.max(this.registryFreeAt(registry), Date.now() + milliseconds));
+    this.#registryFreeAt.set(
+      registry,
+      Math.max(this.registryFreeAt(registry), performance.now() + milliseconds),
+    );
   }
 
-  /** When the registry may be asked again, in milliseconds since 1970. */
+  /** When the registry may be asked again, by `performance.now()`. */
   registryFreeAt(registry: string): number {
-    return this.#registryFreeAt.get(registry) ?? 0;
+    return this.#registryFreeAt.get(registry) ?? Number.NEGATIVE_INFINITY;
   }
 
   /** Resolves when every pull that is under way now has ended. */

@@ -2,7 +2,10 @@ import { PullFailure } from '../runtimes/pull-failure.ts';
 import { type ImageState, newImageState } from './image-state.ts';
 import type { WantedImage } from './wanted-images.ts';
 
-/** An image of the list with what the queue has to remember of it. */
+/**
+ * An image of the list with what the queue has to remember of it. Times are those of `performance.now()`: a clock of the
+ * node that is set must neither end a pull nor put one off.
+ */
 export type QueuedImage = {
   image: ImageState;
   /** It is known whether it is on the node. */
@@ -11,10 +14,14 @@ export type QueuedImage = {
   cancel: AbortController | undefined;
   /** To be pulled although it is present: the policy is `Always` and the registry was not asked yet. */
   refresh: boolean;
-  /** When the last byte came, in milliseconds since 1970. */
+  /** When the last attempt started. */
+  startedAt: number;
+  /** When the last byte came. */
   lastByteAt: number;
-  /** When the last successful pull ended, in milliseconds since 1970. */
+  /** When the last successful pull ended. */
   pulledAt: number;
+  /** When a pull that failed is due again; infinity: when something changes. */
+  retryAt: number;
 };
 
 /** An image that just came onto the list. */
@@ -24,8 +31,10 @@ export function queueImage(wanted: WantedImage): QueuedImage {
     looked: false,
     cancel: undefined,
     refresh: wanted.pullPolicy === 'Always',
-    lastByteAt: 0,
-    pulledAt: 0,
+    startedAt: Number.NEGATIVE_INFINITY,
+    lastByteAt: Number.NEGATIVE_INFINITY,
+    pulledAt: Number.NEGATIVE_INFINITY,
+    retryAt: Number.POSITIVE_INFINITY,
   };
 }
 
@@ -36,21 +45,16 @@ export function requeueImage(item: QueuedImage, wanted: WantedImage): void {
   item.image = { ...item.image, wanted };
 }
 
-/** Whether its pull has got nothing at all from the registry for so many milliseconds. */
-export function isSilent({ cancel, image, lastByteAt }: QueuedImage, milliseconds: number): boolean {
-  const since = image.startedAt?.getTime() ?? Number.POSITIVE_INFINITY;
-  return (
-    cancel !== undefined &&
-    image.bytesTotal === null &&
-    lastByteAt <= since &&
-    Date.now() - since > milliseconds
-  );
+/** Whether its pull has got nothing at all from the registry for so many milliseconds, as far as can be told. */
+export function isSilent({ cancel, image, startedAt }: QueuedImage, milliseconds: number): boolean {
+  const hasNothing = image.bytesTotal === null && image.bytesDone === 0;
+  return cancel !== undefined && hasNothing && performance.now() - startedAt > milliseconds;
 }
 
-/** When it is to be pulled, as far as it alone is concerned, in milliseconds since 1970; infinity: it has no reason to. */
-export function pullDueAt({ image, cancel, refresh, looked }: QueuedImage): number {
+/** When it is to be pulled, as far as it alone is concerned; infinity: it has no reason to. */
+export function pullDueAt({ image, cancel, refresh, looked, retryAt }: QueuedImage): number {
   if (!looked || cancel || (image.state === 'present' && !refresh)) return Number.POSITIVE_INFINITY;
-  return image.failure ? (image.nextAttemptAt?.getTime() ?? Number.POSITIVE_INFINITY) : 0;
+  return image.failure ? retryAt : 0;
 }
 
 /**
@@ -58,11 +62,11 @@ export function pullDueAt({ image, cancel, refresh, looked }: QueuedImage): numb
  * otherwise. One that has all its bytes is being unpacked, however long that takes.
  */
 export function stallOf(
-  { cancel, image, lastByteAt }: QueuedImage,
+  { cancel, image, startedAt, lastByteAt }: QueuedImage,
   timeout: number,
 ): PullFailure | undefined {
-  const { bytesDone, bytesTotal, startedAt } = image;
+  const { bytesDone, bytesTotal } = image;
   if (!cancel || (bytesTotal !== null && bytesDone >= bytesTotal)) return undefined;
-  if (Date.now() - Math.max(lastByteAt, startedAt?.getTime() ?? 0) <= timeout) return undefined;
+  if (performance.now() - Math.max(lastByteAt, startedAt) <= timeout) return undefined;
   return new PullFailure('stalled', `stopped at ${bytesDone} of ${bytesTotal ?? 'unknown'} bytes`);
 }

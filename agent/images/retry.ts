@@ -4,8 +4,8 @@ import type { PullFailureKind } from '../runtimes/pull-failure.ts';
 /** What becomes of an image after a failed attempt. */
 export type RetryPlan = {
   readonly state: 'failed' | 'waiting' | 'skipped';
-  /** Milliseconds until the next attempt; null: none until something changes. */
-  readonly delay: number | null;
+  /** Milliseconds until the next attempt; infinity: none until something changes. */
+  readonly delay: number;
   /** Milliseconds for which nothing is asked of the registry. */
   readonly registryPause: number;
 };
@@ -18,12 +18,18 @@ export function waitsForChange(kind: PullFailureKind): boolean {
   return kind === 'auth' || kind === 'not-found' || kind === 'platform' || kind === 'bad-reference';
 }
 
+/** New credentials may mend it: many a registry answers "not found" to who may not see a repository. */
+export function needsCredentials(kind: PullFailureKind): boolean {
+  return kind === 'auth' || kind === 'not-found';
+}
+
 /**
  * The image goes on at once when pulls may start again. Not what was stopped for want of room: the runtime frees the part
- * that was there, which makes room again, and an image that is too large would be fetched over and over.
+ * that was there, which makes room again, and an image that is too large would be fetched over and over. Nor what was
+ * under way when the runtime went away twice: it may be what the runtime dies of.
  */
-export function goesOnAtOnce(kind: PullFailureKind): boolean {
-  return kind === 'runtime';
+export function goesOnAtOnce(kind: PullFailureKind, attempts: number): boolean {
+  return kind === 'runtime' && attempts < 2;
 }
 
 /** It is the node that fails and not the image. */
@@ -36,7 +42,7 @@ export function planRetry(kind: PullFailureKind, attempts: number, backoff: Back
   const delay = backoffDelay(backoff, attempts);
   return {
     state: kind === 'platform' ? 'skipped' : waitsForNode(kind) ? 'waiting' : 'failed',
-    delay: waitsForChange(kind) ? null : delay,
+    delay: waitsForChange(kind) ? Number.POSITIVE_INFINITY : delay,
     registryPause: kind === 'rate-limited' ? Math.max(delay, rateLimitPause * (0.5 + Math.random())) : 0,
   };
 }

@@ -64,7 +64,12 @@ export type Pins = {
 };
 
 /** The ids of pinned images, by whose pin it is. */
-export type PinnedImages = { readonly ours: ReadonlySet<string>; readonly others: ReadonlySet<string> };
+export type PinnedImages = {
+  readonly ours: ReadonlySet<string>;
+  readonly others: ReadonlySet<string>;
+  /** Not pinned any more, but still marked as ours: somebody took the pin away. */
+  readonly lost: ReadonlySet<string>;
+};
 
 /** The image to pull and with what. */
 export type PullRequest = {
@@ -88,10 +93,19 @@ export type PullUnderWay = {
   readonly startedAt: Date;
 };
 
+/** How far one pull is, in bytes. */
+export type MeasuredPull = {
+  readonly bytesDone: number;
+  /** null until it is known. */
+  readonly bytesTotal: number | null;
+  /** false while none is to come: the runtime unpacks, or has the pull wait for its turn. */
+  readonly awaitsBytes?: boolean;
+};
+
 /** How far pulls are. */
 export type PullProgress = {
-  /** Bytes done and in total, by the name of the image. */
-  readonly images: ReadonlyMap<string, { readonly bytesDone: number; readonly bytesTotal: number }>;
+  /** By the name of the image. */
+  readonly images: ReadonlyMap<string, MeasuredPull>;
   /** Bytes of all that is being fetched and belongs to none of these images; that they grow is all they tell. */
   readonly otherBytes: number;
 };

@@ -119,9 +119,10 @@ function mark(state: string): string {
   return `<span class="${escapeHtml(state)}">${escapeHtml(state)}</span>`;
 }
 
-function describeRuntime({ state, name, version, endpoint, problem }: Status['runtime']): string {
+function describeRuntime({ state, name, version, endpoint, reason, problem }: Status['runtime']): string {
   if (state === 'none') return 'Credentials only: no container runtime is used.';
-  return state === 'connected' ? `${name} ${version} at ${endpoint}` : `No container runtime: ${problem}`;
+  if (state === 'unavailable') return `No container runtime: ${problem}`;
+  return `${name} ${version} at ${endpoint}, because ${reason}`;
 }
 
 function describeDisk({ path, freeBytes, keepFreeBytes }: Status['disk']): string {

@@ -4,7 +4,7 @@ import type { ImageStatus, Status } from './status.ts';
 
 /** What `--once` prints at its end: the node in a few lines that can be read on a terminal of 80 columns and more. */
 export function formatSummary(status: Status): string {
-  const { node, ready, reasons, notes, images, credentials } = status;
+  const { node, ready, reasons, notes, images, credentials, runtime } = status;
   const lines = [
     '',
     `${node} is ${ready ? 'ready' : 'NOT ready'}`,
@@ -16,6 +16,7 @@ export function formatSummary(status: Status): string {
     'Images',
     ...columns(images.map(image => [shorten(image.image), image.state, describeImage(image)])),
     ...(images.length === 0 ? ['  none are listed'] : []),
+    ...(runtime.state === 'connected' ? ['', 'Runtime', ...describeRuntime(runtime)] : []),
     ...section('Why not', reasons),
     ...section('Worth knowing', notes),
     '',
@@ -57,6 +58,11 @@ function describeImage({ state, bytesTotal, durationMs, reason }: ImageStatus): 
     return `pulled${bytesTotal === null ? '' : ` ${formatByteSize(bytesTotal)}`} in ${formatDuration(durationMs)}`;
   }
   return state === 'present' ? 'was there' : (reason ?? '');
+}
+
+/** On two lines, because what was passed over makes the reason long. */
+function describeRuntime({ name, version, endpoint, reason }: Status['runtime']): readonly string[] {
+  return [`  ${name} ${version} at ${endpoint}`, `  because ${reason}`];
 }
 
 function section(heading: string, items: readonly string[]): readonly string[] {

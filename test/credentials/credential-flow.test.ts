@@ -353,13 +353,19 @@ test('an entry whose token ends is taken out on time, and a new one is put in', 
   await until('the new one', async () => (await node.passwordIn(docker)) === next);
 });
 
-test("an identity token goes to docker's file alone", limits, async t => {
+test("an identity token goes to docker's file alone, and our own pulls use it", limits, async t => {
   const { node } = await startNode(t);
   const auths = { 'r.io': { auth: 'dTpw' }, 'token.io': { identitytoken: 'T' } };
   await updateKubeletVolume(join(node.secrets, 'team-a'), { '.dockerconfigjson': JSON.stringify({ auths }) });
   const keys = async (path: string) => Object.keys(JSON.parse(await readFile(node.file(path), 'utf8')).auths);
   await until('the token', async () => (await keys(docker)).join() === 'r.io,token.io');
   assert.deepEqual(await keys(kubelet), ['r.io']);
+  const tried = (repository: string) =>
+    node.state?.keyring
+      .lookup(repository)
+      .map(one => ('identityToken' in one ? one.identityToken : one.password).reveal());
+  await until('the keyring', () => tried('token.io/app')?.join() === 'T');
+  assert.deepEqual(tried('r.io/app'), ['p']);
 });
 
 test('a target of the legacy format is written in it', limits, async t => {

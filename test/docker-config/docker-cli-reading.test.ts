@@ -13,7 +13,7 @@ function ask(text: string, host: string): DockerAnswer | undefined {
 }
 
 const none: DockerAnswer = { kind: 'none' };
-const entry = (registry: string): DockerAnswer => ({ kind: 'entry', registry });
+const entry = (registry: string): DockerAnswer => ({ kind: 'entry', registry, identityToken: undefined });
 const helper = (name: string, setting: 'credHelpers' | 'credsStore'): DockerAnswer => ({
   kind: 'helper',
   helper: name,

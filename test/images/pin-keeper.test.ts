@@ -93,19 +93,22 @@ test(
 /** Pins of a runtime as a list, and what was asked of it. */
 function recordedPins(start: Partial<PinnedImages> = {}) {
   const ours = new Set(start.ours);
+  const lost = new Set(start.lost);
   const asked: string[] = [];
   const pins: Pins = {
     list: async () => {
       asked.push('list');
-      return { ours: new Set(ours), others: start.others ?? new Set() };
+      return { ours: new Set(ours), others: start.others ?? new Set(), lost: new Set(lost) };
     },
     pin: async id => {
       asked.push(`pin ${id}`);
       ours.add(id);
+      lost.delete(id);
     },
     unpin: async id => {
       asked.push(`unpin ${id}`);
       ours.delete(id);
+      lost.delete(id);
     },
   };
   return { pins, asked };
@@ -146,6 +149,21 @@ test('a runtime that keeps a pin and does not list the image as pinned is told a
   assert.equal(keeper.isUntold, false, 'the list was made before the pin');
   await keeper.keep(pins, images, present, signal);
   assert.equal(keeper.isUntold, true);
+});
+
+test('a pin that somebody took away is put back, and that is no runtime that does not tell', async () => {
+  const keeper = new PinKeeper();
+  const images = wanted({ image: 'a:1', pin: true });
+  await keeper.keep(recordedPins().pins, images, present, signal);
+  const { pins, asked } = recordedPins({ lost: new Set(['sha256:a']) });
+  await keeper.keep(pins, images, present, signal);
+  assert.deepEqual([keeper.isUntold, asked], [false, ['list', 'pin sha256:a']]);
+});
+
+test('a mark of ours without a pin is taken away, so that nobody else can put a pin under it', async () => {
+  const { pins, asked } = recordedPins({ lost: new Set(['sha256:a', 'sha256:b']) });
+  await new PinKeeper().keep(pins, wanted({ image: 'b:1', pin: true }), present, signal);
+  assert.deepEqual(asked, ['list', 'pin sha256:b', 'unpin sha256:a']);
 });
 
 test('a failure is told, and everything is looked at anew after it', async () => {

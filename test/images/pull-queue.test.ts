@@ -31,7 +31,7 @@ function startQueue(
         const end = (kind?: PullFailureKind) => {
           pulls.splice(pulls.indexOf(pull), 1);
           if (kind) reject(new PullFailure(kind, 'no'));
-          else resolve();
+          else resolve('pulled');
         };
         const pull = { image: wanted.image, end, signal };
         pulls.push(pull);
@@ -104,7 +104,7 @@ test('never more than the limits run, whatever fails and while the limits change
         limits: () => bounds,
         onChange: () => {},
         pull: wanted =>
-          new Promise<void>((resolve, reject) => {
+          new Promise((resolve, reject) => {
             const { registry } = wanted.reference;
             const others = [...running.values()].filter(host => host === registry).length;
             // Noted, because an error thrown here would only look like a failed pull.
@@ -113,7 +113,7 @@ test('never more than the limits run, whatever fails and while the limits change
               running.delete(end);
               const kind = kinds.shift();
               if (kind) reject(new PullFailure(kind, 'no'));
-              else resolve();
+              else resolve('pulled');
             };
             running.set(end, registry);
           }),
@@ -321,6 +321,25 @@ test('a pull that has all its bytes is being unpacked, and no stall', limits, as
   assert.equal(pulls[0]?.signal.aborted, false);
 });
 
+test('a pull that awaits no bytes is no stall, until it awaits some again', limits, async t => {
+  const { queue, pulls, state, until } = startQueue(t);
+  queue.setList(wanted('a:1'));
+  queue.setPresent(new Set());
+  queue.open();
+  const sinceStart = () => Date.now() - (state('a:1')?.startedAt?.getTime() ?? 0);
+  const measure = (awaitsBytes: boolean) => {
+    const measured = { bytesDone: 0, bytesTotal: null, awaitsBytes };
+    queue.setProgress({ images: new Map([['docker.io/library/a:1', measured]]), otherBytes: 0 });
+    queue.failStalled(40);
+  };
+  await until('some time to pass', () => sinceStart() > 50);
+  measure(false);
+  assert.equal(pulls[0]?.signal.aborted, false);
+  await until('more time to pass', () => sinceStart() > 150);
+  measure(true);
+  assert.equal(pulls[0]?.signal.aborted, true);
+});
+
 test('a pull of which nothing ever comes is stalled, too', limits, async t => {
   const { queue, pulls, state, until } = startQueue(t);
   queue.setList(wanted('a:1'));
@@ -347,17 +366,119 @@ test('a pull whose size is not known is no stall while bytes come that may be it
   assert.equal(pulls[0]?.signal.aborted, true, 'they no longer come');
 });
 
+test(
+  'a clock of the node that is set ends no pull, puts none off and hides no image that is gone',
+  limits,
+  async t => {
+    t.mock.timers.enable({ apis: ['Date'], now: Date.now() });
+    const retry = { initial: 50, max: 50 };
+    const { queue, pulls, names, end, state, until } = startQueue(t, {
+      concurrency: 2,
+      perRegistry: 2,
+      retry,
+    });
+    const hours = (count: number) => t.mock.timers.setTime(Date.now() + count * 3_600_000);
+    queue.setList(wanted('a:1', 'b:1'));
+    queue.setPresent(new Set());
+    queue.open();
+    hours(10);
+    queue.failStalled(60_000);
+    assert.deepEqual(
+      pulls.map(({ signal }) => signal.aborted),
+      [false, false],
+    );
+    end('b:1', 'unreachable');
+    await until('the failure', () => state('b:1')?.state === 'failed');
+    hours(-20);
+    await until('the next attempt', () => names().includes('b:1'));
+    end('a:1');
+    await until('the image', () => state('a:1')?.state === 'present');
+    assert.ok((state('a:1')?.durationMs ?? -1) >= 0, 'it took no negative time');
+    hours(-1);
+    queue.setPresent(new Set());
+    assert.equal(state('a:1')?.warm, false);
+  },
+);
+
+test(
+  'what was under way when the runtime went away twice waits: it may be what the runtime dies of',
+  limits,
+  async t => {
+    const retry = { initial: 60_000, max: 60_000 };
+    const { queue, names, end, state, until } = startQueue(t, { concurrency: 2, perRegistry: 2, retry });
+    queue.setList(wanted('a:1', 'b:1'));
+    queue.setPresent(new Set());
+    const die = async (...images: readonly string[]) => {
+      queue.open();
+      for (const image of images) end(image, 'runtime');
+      await until('the end', () => images.every(image => state(image)?.state === 'waiting'));
+      queue.close();
+    };
+    await die('a:1');
+    queue.open();
+    assert.deepEqual(names(), ['b:1', 'a:1'], 'once may be chance');
+    await die('a:1');
+    queue.open();
+    assert.deepEqual(names(), ['b:1']);
+    assert.ok(state('a:1')?.nextAttemptAt, 'it is tried again later');
+  },
+);
+
+test('a pull that was put off never began, and goes on when the queue is opened again', limits, async t => {
+  let isBusy = true;
+  const asked: string[] = [];
+  const queue = new PullQueue({
+    limits: () => ({ concurrency: 1, perRegistry: 1, retry: { initial: 60_000, max: 60_000 } }),
+    onChange: () => {},
+    pull: async ({ image }) => {
+      asked.push(image);
+      return isBusy ? 'put off' : 'pulled';
+    },
+  });
+  cleanUp(t, () => queue.stop());
+  queue.setList(wanted('a:1'));
+  queue.setPresent(new Set());
+  queue.open();
+  await waitUntil(() => !queue.busy, { what: 'the end', timeoutMs: 2_000 });
+  const [image] = queue.images;
+  assert.deepEqual(
+    [image?.state, image?.attempts, image?.failure, image?.startedAt],
+    ['waiting', 0, null, null],
+  );
+  assert.deepEqual([asked.length, queue.hasDue], [1, true], 'and it is not asked for over and over');
+  isBusy = false;
+  queue.open();
+  await waitUntil(() => queue.images[0]?.state === 'present', { what: 'the image', timeoutMs: 2_000 });
+  assert.deepEqual([queue.images[0]?.attempts, queue.hasDue], [1, false]);
+});
+
+test(
+  'an image that was not found is tried again with new credentials, which may show it',
+  limits,
+  async t => {
+    const { queue, names, end, state, until } = startQueue(t);
+    queue.setList(wanted('a:1'));
+    queue.setPresent(new Set());
+    queue.open();
+    end('a:1', 'not-found');
+    await until('the failure', () => state('a:1')?.state === 'failed');
+    assert.deepEqual(names(), []);
+    queue.credentialsChanged();
+    assert.deepEqual(names(), ['a:1']);
+  },
+);
+
 test('an answer that is older than the end of a pull does not make its image gone', limits, async t => {
   const { queue, names, end, state, until } = startQueue(t);
   queue.setList(wanted('a:1'));
   queue.setPresent(new Set());
   queue.open();
-  const asked = Date.now();
+  const asked = performance.now();
   end('a:1');
   await until('the image', () => state('a:1')?.state === 'present');
   queue.setPresent(new Set(), asked);
   assert.deepEqual([names(), state('a:1')?.warm], [[], true]);
-  await until('some time to pass', () => Date.now() > asked + 5);
+  await until('some time to pass', () => performance.now() > asked + 5);
   queue.setPresent(new Set());
   assert.deepEqual(names(), ['a:1']);
 });
@@ -499,9 +620,11 @@ test('a pull that fails just before the connection is given up has failed all th
   assert.equal(state('a:1')?.failure?.kind, 'runtime');
 });
 
-/** A queue of these images, two of which have been under way for a minute, without an answer. */
-function startSilent(t: TestContext, ...images: readonly string[]) {
-  t.mock.timers.enable({ apis: ['Date'], now: Date.now() });
+/** How long a registry may be silent in these tests, in milliseconds. */
+const silence = 50;
+
+/** A queue of these images, two of which have been under way for longer than that, without an answer. */
+async function startSilent(t: TestContext, ...images: readonly string[]) {
   const started = startQueue(t);
   const take = (names: readonly string[]) => {
     started.queue.setList(wanted(...names));
@@ -509,10 +632,11 @@ function startSilent(t: TestContext, ...images: readonly string[]) {
   };
   take(images);
   started.queue.open();
-  t.mock.timers.tick(60_000);
+  const since = performance.now();
+  await started.until('the silence', () => performance.now() > since + silence + 1);
   /** Has the queue look for stalls; which of the two pulls are given up by then. */
   const givenUp = () => {
-    started.queue.failStalled(300_000);
+    started.queue.failStalled(300_000, silence);
     return started.pulls.map(({ signal }) => signal.aborted);
   };
   return { ...started, take, givenUp };
@@ -523,7 +647,7 @@ test(
   limits,
   async t => {
     const dead = ['dead.io/a:1', 'dead.io/b:1', 'dead.io/c:1'];
-    const { names, pulls, state, until, take, givenUp } = startSilent(t, ...dead);
+    const { names, pulls, state, until, take, givenUp } = await startSilent(t, ...dead);
     assert.deepEqual(givenUp(), [false, false], 'nobody else waits');
     take([...dead, 'good.io/d:1']);
     assert.deepEqual(givenUp(), [false, true]);
@@ -534,14 +658,25 @@ test(
   },
 );
 
-test('a registry that has answered keeps its slots, however slow it is', limits, t => {
-  const { queue, givenUp } = startSilent(t, 'slow.io/a:1', 'slow.io/b:1', 'good.io/d:1');
+test('a registry that has answered keeps its slots, however slow it is', limits, async t => {
+  const { queue, givenUp } = await startSilent(t, 'slow.io/a:1', 'slow.io/b:1', 'good.io/d:1');
   queue.setProgress({ images: new Map([['slow.io/a:1', { bytesDone: 1, bytesTotal: 10 }]]), otherBytes: 0 });
   assert.deepEqual(givenUp(), [false, false]);
 });
 
+test("bytes of somebody else's pull are no answer of a registry", limits, async t => {
+  const { queue, givenUp } = await startSilent(t, 'dead.io/a:1', 'dead.io/b:1', 'good.io/d:1');
+  queue.setProgress({ images: new Map(), otherBytes: 1_000 });
+  assert.deepEqual(givenUp(), [false, true]);
+});
+
 test('also where each slot is held by another registry that does not answer', limits, async t => {
-  const { names, pulls, until, givenUp } = startSilent(t, 'dead1.io/a:1', 'dead2.io/a:1', 'good.io/d:1');
+  const { names, pulls, until, givenUp } = await startSilent(
+    t,
+    'dead1.io/a:1',
+    'dead2.io/a:1',
+    'good.io/d:1',
+  );
   assert.deepEqual(givenUp(), [false, true]);
   pulls[1]?.end('unknown');
   await until('the other registry', () => names().includes('good.io/d:1'));

@@ -26,14 +26,14 @@ test('a slot is held until its pull has ended, for the node and for the registry
 test('a registry that is left alone is free again after that, and no other one is concerned', () => {
   const slots = new PullSlots();
   slots.leaveAlone('x.io', 30_000);
-  const left = slots.registryFreeAt('x.io') - Date.now();
+  const left = slots.registryFreeAt('x.io') - performance.now();
   assert.ok(left > 29_000 && left <= 30_000, `${left}`);
-  assert.equal(slots.registryFreeAt('y.io'), 0);
+  assert.equal(slots.registryFreeAt('y.io'), Number.NEGATIVE_INFINITY);
 });
 
 test('a longer pause is not made shorter by a later one', () => {
   const slots = new PullSlots();
   slots.leaveAlone('x.io', 300_000);
   slots.leaveAlone('x.io', 15_000);
-  assert.ok(slots.registryFreeAt('x.io') - Date.now() > 290_000);
+  assert.ok(slots.registryFreeAt('x.io') - performance.now() > 290_000);
 });

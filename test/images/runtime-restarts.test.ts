@@ -65,7 +65,7 @@ test('a containerd that hangs is told, and its pulls go on when it does', limits
   );
   assert.equal(image()?.failure?.kind, 'runtime');
   await until('a new connection to get no answer', () =>
-    /does not answer; look/.test(flow.state.runtime.problem ?? ''),
+    /what listens there does not answer/.test(flow.state.runtime.problem ?? ''),
   );
   await node.containerd.kill('SIGCONT');
   node.registry.limit(undefined);

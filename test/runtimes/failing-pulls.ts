@@ -2,13 +2,14 @@ import type { PullFailureKind } from '../../agent/runtimes/pull-failure.ts';
 import { publishImage } from '../sandbox/images.ts';
 import { freePort } from '../sandbox/link.ts';
 import type { Registry } from '../sandbox/registry.ts';
-import type { FakeRepository } from './fake-registry.ts';
-import { cutShort, hangUp, otherBytes, status } from './registry-answers.ts';
+import type { TestedRuntime } from './tested-runtimes.ts';
 
 /** Who may pull what from the real registries. */
 export const users = [{ name: 'team-a', password: 'the-right-word', repositories: ['team-a/'] }];
 /** A password that nobody has. */
 export const wrongPassword = 'the-wrong-word';
+
+type Tested = TestedRuntime['name'];
 
 /** A pull that fails: what is pulled and with what, and what is told about it. */
 export type Case = {
@@ -17,7 +18,10 @@ export type Case = {
   /** Of the user team-a; without it, the pull is anonymous. */
   readonly password?: string;
   readonly kind: PullFailureKind;
-  readonly says: RegExp;
+  /** What the message says, of every runtime or of each its own. */
+  readonly says: RegExp | Readonly<Record<Tested, RegExp>>;
+  /** With which runtimes it cannot be shown, and why. */
+  readonly not?: Partial<Record<Tested, string>>;
 };
 
 /** Puts into a real registry what `refusals` pulls. */
@@ -39,34 +43,42 @@ export function refusals({ host }: Registry, authentication: 'token' | 'htpasswd
       image,
       password: wrongPassword,
       kind: 'auth',
-      says: /401 Unauthorized|authorization failed/,
+      says: /401 Unauthorized|authorization failed|unauthorized: /,
     },
     {
       what: 'no password',
       image,
       kind: 'auth',
-      says: /authorization failed|no basic auth credentials|401 Unauthorized/,
+      says: /401 Unauthorized|authorization failed|no basic auth credentials|unauthorized: /,
     },
     {
       what: 'no such tag',
       image: `${host}/team-a/api:none`,
       password,
       kind: 'not-found',
-      says: /api:none: not found;/,
+      says: {
+        containerd: /api:none: not found;/,
+        docker: /api:none not found: /,
+        podman: /manifest unknown;/,
+      },
     },
     {
       what: 'no such repository',
       image: `${host}/team-a/none:v1`,
       password,
       kind: 'not-found',
-      says: /none:v1: not found;/,
+      says: { containerd: /none:v1: not found;/, docker: /none:v1 not found: /, podman: /manifest unknown;/ },
     },
     {
       what: 'another platform',
       image: `${host}/team-a/other:v1`,
       password,
       kind: 'platform',
-      says: /no match for platform/,
+      says: {
+        containerd: /no match for platform/,
+        docker: /no matching manifest for linux\//,
+        podman: /no image found in image index for architecture/,
+      },
     },
   ];
   // Without tokens, whoever has a password may have all.
@@ -80,66 +92,10 @@ export function refusals({ host }: Registry, authentication: 'token' | 'htpasswd
   return authentication === 'token' ? [...cases, foreign] : cases;
 }
 
-/** What a real registry does not do when it is asked to: each a repository of a fake one. */
-export const faults: readonly (Omit<Case, 'image'> & { readonly repository: FakeRepository })[] = [
-  { what: '403', repository: { manifest: status(403) }, kind: 'auth', says: /403 Forbidden/ },
-  { what: '403 for a layer', repository: { layer: status(403) }, kind: 'auth', says: /403 Forbidden/ },
-  { what: '403 for a signed URL', repository: { storage: status(403) }, kind: 'auth', says: /403 Forbidden/ },
-  {
-    what: '403 for a token',
-    repository: { token: status(403) },
-    kind: 'auth',
-    says: /token.* 403 Forbidden/,
-  },
-  {
-    what: '404 for a layer',
-    repository: { layer: status(404) },
-    kind: 'not-found',
-    says: /from remote: not found/,
-  },
-  { what: '429', repository: { manifest: status(429) }, kind: 'rate-limited', says: /429 Too Many/ },
-  {
-    what: '429 with Retry-After',
-    repository: { manifest: status(429, { 'retry-after': '20' }) },
-    kind: 'rate-limited',
-    says: /429 Too Many/,
-  },
-  { what: '429 for a layer', repository: { layer: status(429) }, kind: 'rate-limited', says: /429 Too Many/ },
-  { what: '429 for a token', repository: { token: status(429) }, kind: 'rate-limited', says: /429 Too Many/ },
-  {
-    what: '500',
-    repository: { manifest: status(500) },
-    kind: 'unreachable',
-    says: /500 Internal Server Error/,
-  },
-  {
-    what: '503 for a layer',
-    repository: { layer: status(503) },
-    kind: 'unreachable',
-    says: /503 Service Unav/,
-  },
-  { what: '500 for a token', repository: { token: status(500) }, kind: 'unreachable', says: /500 Internal/ },
-  { what: 'a connection that is closed', repository: { manifest: hangUp }, kind: 'unreachable', says: /EOF/ },
-  { what: 'a token service that hangs up', repository: { token: hangUp }, kind: 'unreachable', says: /EOF/ },
-  { what: 'a signed URL that breaks', repository: { storage: hangUp }, kind: 'unreachable', says: /EOF/ },
-  { what: 'a layer cut short', repository: { layer: cutShort }, kind: 'unreachable', says: /unexpected EOF/ },
-  {
-    what: 'a digest that does not match',
-    repository: { layer: otherBytes },
-    kind: 'unreachable',
-    says: /unexpected commit digest sha256:.*, expected sha256:/,
-  },
-  {
-    what: 'a manifest that is none',
-    repository: { manifest: otherBytes },
-    kind: 'unreachable',
-    says: /invalid/,
-  },
-];
-
 /** What is not reached at all, with the names that the node knows. */
 export async function failedConnections(plainPort: number, tlsPort: number): Promise<readonly Case[]> {
   const kind = 'unreachable';
+  const not = { docker: 'whatever is on 127.0.0.0/8 is trusted, and reached without TLS' };
   return [
     {
       what: 'connection refused',
@@ -153,12 +109,14 @@ export async function failedConnections(plainPort: number, tlsPort: number): Pro
       image: `registry.test:${tlsPort}/app:v1`,
       kind,
       says: /signed by unknown authority/,
+      not,
     },
     {
       what: 'no TLS',
       image: `registry.test:${plainPort}/app:v1`,
       kind,
       says: /HTTP response to HTTPS client/,
+      not,
     },
   ];
 }

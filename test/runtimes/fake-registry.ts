@@ -18,7 +18,7 @@ import { type Answer, good, status } from './registry-answers.ts';
 export type FakeRepository = {
   readonly manifest?: Answer;
   readonly layer?: Answer;
-  /** Whoever comes without a token is sent to a token service that answers this. */
+  /** Whoever comes without a token is sent to a token service that answers this; the registry has no other repository. */
   readonly token?: Answer;
   /** The layer is fetched from a storage service, by a signed URL, that answers this. */
   readonly storage?: Answer;
@@ -50,7 +50,8 @@ export async function serveRegistry(
     requests.push(`${request.method} ${request.url}`);
     const asked = readRequest(request);
     const [repository, layer] = [repositories[asked.name], contents.get(asked.name)];
-    if (repository && layer) answer(asked, response, repository, layer);
+    if (asked.part === 'version') welcome(asked, response, repositories);
+    else if (repository && layer) answer(asked, response, repository, layer);
     else status(404)(response, Buffer.alloc(0));
   };
   const server =
@@ -64,7 +65,7 @@ export async function serveRegistry(
 }
 
 type Asked = {
-  readonly part: 'token' | 'storage' | 'manifests' | 'blobs' | 'nothing';
+  readonly part: 'version' | 'token' | 'storage' | 'manifests' | 'blobs' | 'nothing';
   /** The repository. */
   readonly name: string;
   /** The tag or the digest. */
@@ -78,9 +79,20 @@ const paths =
   /^\/(?:v2\/(?<name>.+)\/(?<part>manifests|blobs)\/(?<id>[^?]+)|(?<part>token|storage)\/(?<name>[^?]+))/;
 
 function readRequest({ url = '', headers, socket }: IncomingMessage): Asked {
-  const { part = 'nothing', name = '', id = '' } = paths.exec(url)?.groups ?? {};
+  const { part = url === '/v2/' ? 'version' : 'nothing', name = '', id = '' } = paths.exec(url)?.groups ?? {};
   const base = `${'encrypted' in socket ? 'https' : 'http'}://${headers.host}`;
   return { part: part as Asked['part'], name, id, hasToken: headers.authorization !== undefined, base };
+}
+
+/** What runtimes other than containerd ask first: whether this is a registry, and what it wants to see. */
+function welcome(
+  asked: Asked,
+  response: ServerResponse,
+  repositories: Readonly<Record<string, FakeRepository>>,
+): void {
+  const [name] = Object.keys(repositories).filter(name => repositories[name]?.token);
+  if (name === undefined || asked.hasToken) good(response, Buffer.alloc(0));
+  else askForToken({ ...asked, name })(response, Buffer.alloc(0));
 }
 
 function answer(asked: Asked, response: ServerResponse, repository: FakeRepository, layer: Layer): void {

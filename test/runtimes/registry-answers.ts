@@ -3,11 +3,30 @@ import type { ServerResponse } from 'node:http';
 /** Answers one request; `content` is what a good registry would send. */
 export type Answer = (response: ServerResponse, content: Buffer) => void;
 
-/** Refuses with an HTTP status. */
+/** Refuses with an HTTP status, in a registry's words. */
 export function status(code: number, headers: Readonly<Record<string, string>> = {}): Answer {
   return response => {
     response.writeHead(code, { ...headers, 'content-type': 'application/json' });
-    response.end(JSON.stringify({ errors: [{ code: 'FAKE', message: 'not\ntoday' }] }));
+    response.end(
+      JSON.stringify({ errors: [{ code: errorCodes[code] ?? 'UNKNOWN', message: 'not\ntoday' }] }),
+    );
+  };
+}
+
+/** Of the OCI distribution specification, 1.1. */
+const errorCodes: Readonly<Record<number, string>> = {
+  401: 'UNAUTHORIZED',
+  403: 'DENIED',
+  404: 'NAME_UNKNOWN',
+  429: 'TOOMANYREQUESTS',
+};
+
+/** Answers with a page of a proxy or a portal, as if it were the registry's. */
+export function page(code: number): Answer {
+  return response => {
+    response.removeHeader('docker-content-digest');
+    response.writeHead(code, { 'content-type': 'text/html' });
+    response.end(`<html>\n<body><h1>${code}</h1>\nnot today</body>\n</html>\n`);
   };
 }
 
@@ -25,7 +44,14 @@ export const cutShort: Answer = (response, content) => {
 
 /** Sends as many bytes as there should be, but others. */
 export const otherBytes: Answer = (response, content) => {
+  response.setHeader('content-length', content.length);
   response.end(Buffer.alloc(content.length, 'x'));
+};
+
+/** Sends others, and does not say beforehand how many. */
+export const unsized: Answer = (response, content) => {
+  response.write(Buffer.alloc(content.length, 'x'));
+  response.end();
 };
 
 /** Sends so many bytes ten times a second. */

@@ -4,7 +4,7 @@ import http2 from 'node:http2';
 import net from 'node:net';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { type Program, startProgram, waitUntilReady } from './program.ts';
+import { createNodeProgram, type NodeProgram } from './node-program.ts';
 
 const run = promisify(execFile);
 
@@ -18,85 +18,35 @@ export type ContainerdOptions = {
 };
 
 /** A containerd of our own, on a directory that stands in for a node's `/`. */
-export type Containerd = {
-  /** Where clients connect: `NODE_ROOT/run/containerd/containerd.sock`. */
-  readonly socket: string;
-  readonly logFile: string;
-  /** Starts it, also again after it was stopped or killed; returns when the CRI image service answers. */
-  start(): Promise<void>;
-  /** Stops it and returns when it has ended; nothing happens if it does not run. */
-  stop(): Promise<void>;
-  /** Sends a signal; with SIGKILL it returns when containerd has ended. */
-  kill(signal: NodeJS.Signals): Promise<void>;
-  /** The process id, undefined while it does not run. */
-  pid(): number | undefined;
+export type Containerd = NodeProgram & {
   /** Runs `ctr` on it in the namespace of the kubelet (`k8s.io`) and returns the standard output. */
   ctr(...args: string[]): Promise<string>;
 };
 
-/**
- * Describes a private containerd; `start` starts it. Inside a mount namespace of its own it has NODE_ROOT/run as `/run`
- * and NODE_ROOT/var as `/var`. So its default paths are the ones of a real node, also in its answers, it cannot touch
- * the system's directories, and every mount it makes goes when it goes, even if it is killed.
- */
+/** Describes a private containerd that listens at NODE_ROOT/run/containerd/containerd.sock; see `createNodeProgram`. */
 export function createContainerd(options: ContainerdOptions): Containerd {
-  const { nodeRoot, logFile } = options;
-  const socket = join(nodeRoot, 'run/containerd/containerd.sock');
-  if (Buffer.byteLength(socket) > 107)
-    throw new Error(
-      `${socket} is too long for a Unix socket (107 bytes): use a directory with a shorter path`,
-    );
-  let program: Program | undefined;
-
-  async function start(): Promise<void> {
-    if (program?.isRunning()) return;
-    await layOut(options);
-    program = await startProgram({
-      name: 'containerd',
-      command: ['unshare', '--mount', 'sh', '-c', startScript(options)],
-      directory: nodeRoot,
-      logFile,
-    });
-    await waitUntilReady(program, () => answers(socket));
-  }
-
-  async function kill(signal: NodeJS.Signals): Promise<void> {
-    program?.kill(signal);
-    if (signal === 'SIGKILL') await program?.ended;
-  }
-
-  async function ctr(...args: string[]): Promise<string> {
-    const { stdout } = await run('ctr', ['--address', socket, '--namespace', 'k8s.io', ...args]);
-    return stdout;
-  }
-
+  const { names } = options;
+  const program = createNodeProgram({
+    ...options,
+    name: 'containerd',
+    socketPath: 'run/containerd/containerd.sock',
+    // resolv.conf alone may be a link to what is out of sight then.
+    ownDirectories: ['run', 'var', ...(names ? ['etc'] : [])],
+    command: 'containerd --config etc/containerd/config.toml',
+    layOut: () => layOut(options),
+    answers,
+  });
   return {
-    socket,
-    logFile,
-    start,
-    stop: async () => program?.stop(),
-    kill,
-    pid: () => (program?.isRunning() ? program.pid : undefined),
-    ctr,
+    ...program,
+    async ctr(...args) {
+      const { stdout } = await run('ctr', ['--address', program.socket, '--namespace', 'k8s.io', ...args]);
+      return stdout;
+    },
   };
 }
 
-// Relative paths and -c, because NODE_ROOT itself may lie below /var or /run, out of sight after the first mount.
-function startScript({ names }: ContainerdOptions): string {
-  const bind = (path: string) => `mount --no-mtab -c --bind ${path} /${path}`;
-  const steps = [
-    bind('run'),
-    bind('var'),
-    ...(names ? [bind('etc')] : []), // resolv.conf alone may be a link to what is out of sight now
-    'exec containerd --config etc/containerd/config.toml',
-  ];
-  return steps.join(' && ');
-}
-
 async function layOut({ nodeRoot, names }: ContainerdOptions): Promise<void> {
-  if (process.getuid?.() !== 0)
-    throw new Error('containerd needs root, because it mounts the layers it unpacks: run this as root');
-  for (const directory of ['run', 'var/lib', 'etc/containerd'])
+  for (const directory of ['var/lib', 'etc/containerd'])
     await mkdir(join(nodeRoot, directory), { recursive: true });
   if (names) {
     await writeFile(join(nodeRoot, 'etc/hosts'), `127.0.0.1 localhost ${names.local.join(' ')}\n`);

@@ -52,6 +52,7 @@ const units: Readonly<Record<string, readonly string[]>> = {
   containerd: ['containerd.service'],
   'docker-registry': ['docker-registry.service'],
   'docker.io': ['docker.service', 'docker.socket'], // the socket starts the service
+  podman: ['podman.service', 'podman.socket', 'podman-restart.service', 'podman-auto-update.timer'],
 };
 
 /** Packages enable their services for the next start of the machine. */

@@ -1,50 +1,73 @@
-import { mkdir, writeFile } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import http from 'node:http';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { cleanUp } from './cleanup.ts';
-import { startProgram, waitUntilReady } from './program.ts';
+import { createNodeProgram, type NodeProgram } from './node-program.ts';
 import { temporaryDirectory } from './temporary.ts';
 
-/** A docker engine of our own. It pulls, also over plain HTTP from 127.0.0.0/8, and runs no containers. */
-export type DockerEngine = {
+/** Where an engine has its directories, and what it knows. */
+export type EngineOptions = {
+  /** A directory of at most 70 bytes. */
+  readonly nodeRoot: string;
+  readonly logFile: string;
+  /** The names that stand for 127.0.0.1, and whom alone it asks for others. */
+  readonly names?: { readonly local: readonly string[]; readonly server: string } | undefined;
+};
+
+/** What is particular to dockerd. */
+export type DockerEngineOptions = EngineOptions & {
+  /** How often a layer is tried before a pull fails, with pauses of 5, 10, 15... seconds between; 5 if not given. */
+  readonly layerAttempts?: number;
+};
+
+/** An engine of our own that speaks docker's API. It pulls, also over plain HTTP from 127.0.0.0/8, and runs no containers. */
+export type Engine = NodeProgram & {
   /** Where clients connect, as docker's CLI takes it with `--host`. */
   readonly address: string;
 };
 
 /**
- * Starts dockerd for one test, in a directory of its own; both are gone after it, also if the test fails. As containerd
- * in the sandbox it has directories of its own as `/run` and `/var`: it neither finds the system's containerd nor leaves
- * a mount behind. The containerd that it starts ends with it, also if it is killed.
+ * Describes a private dockerd that listens at NODE_ROOT/run/docker.sock; see `createNodeProgram`. It neither finds the
+ * system's containerd nor leaves a mount behind. The containerd that it starts ends with it, also if it is killed.
  */
-export async function startDockerEngine(test: TestContext): Promise<DockerEngine> {
-  const directory = await temporaryDirectory(test);
-  for (const name of ['run', 'var']) await mkdir(join(directory, name));
-  await writeFile(join(directory, 'daemon.json'), JSON.stringify(config));
-  const dockerd = await startProgram({
+export function createDockerEngine(options: DockerEngineOptions): Engine {
+  const { nodeRoot, layerAttempts = 5 } = options;
+  const program = createNodeProgram({
+    ...options,
     name: 'dockerd',
-    command: ['unshare', '--mount', 'sh', '-c', startScript],
-    directory,
-    logFile: join(directory, 'dockerd.log'),
+    socketPath: 'run/docker.sock',
+    ownDirectories: ['run', 'var', 'etc'],
+    command: 'dockerd --config-file /etc/daemon.json',
+    async layOut() {
+      await writeNames(options);
+      await writeFile(
+        join(nodeRoot, 'etc/daemon.json'),
+        JSON.stringify({ ...config, 'max-download-attempts': layerAttempts }),
+      );
+      // Left by one that was killed; meanwhile the process id may be somebody else's, which it would wait for.
+      for (const file of ['docker.pid', 'docker/containerd/containerd.pid'])
+        await rm(join(nodeRoot, 'run', file), { force: true });
+    },
+    answers: answersPing,
   });
-  cleanUp(test, () => dockerd.stop());
-  const socketPath = join(directory, 'run/docker.sock');
-  await waitUntilReady(dockerd, () => answers(socketPath));
-  return { address: `unix://${socketPath}` };
+  return { ...program, address: `unix://${program.socket}` };
 }
 
-// Relative paths and -c, because the directory itself may lie below /var or /run, out of sight after the first mount.
-const startScript = `
-  mount --no-mtab -c --bind run /run &&
-  mount --no-mtab -c --bind var /var &&
-  exec dockerd --config-file daemon.json`;
+/** Starts dockerd for one test, in a directory of its own; both are gone after it, also if the test fails. */
+export async function startDockerEngine(test: TestContext): Promise<Engine> {
+  const nodeRoot = await temporaryDirectory(test);
+  const engine = createDockerEngine({ nodeRoot, logFile: join(nodeRoot, 'dockerd.log') });
+  cleanUp(test, () => engine.stop());
+  await engine.start();
+  return engine;
+}
 
 const config = {
   hosts: ['unix:///run/docker.sock'],
   pidfile: '/run/docker.pid',
   'exec-root': '/run/docker',
   'data-root': '/var/lib/docker',
-  'deprecated-key-path': '/var/lib/docker/key.json', // else in /etc/docker, which is the system's
   'storage-driver': 'vfs', // works on every file system
   // The machine's network stays as it is.
   bridge: 'none',
@@ -53,8 +76,15 @@ const config = {
   'ip-forward': false,
 };
 
-/** Whether the engine answers a ping. */
-function answers(socketPath: string): Promise<boolean> {
+/** Writes whom the engine knows and asks: nobody, if no names are given. */
+export async function writeNames({ nodeRoot, names }: EngineOptions): Promise<void> {
+  const local = ['localhost', ...(names?.local ?? [])];
+  await writeFile(join(nodeRoot, 'etc/hosts'), `127.0.0.1 ${local.join(' ')}\n`);
+  await writeFile(join(nodeRoot, 'etc/resolv.conf'), names ? `nameserver ${names.server}\n` : '');
+}
+
+/** Whether an engine answers a ping. */
+export function answersPing(socketPath: string): Promise<boolean> {
   return new Promise((resolve, reject) => {
     const request = http.get({ socketPath, path: '/_ping', timeout: 1_000 }, response => {
       response.resume();

@@ -31,6 +31,7 @@ export const testRequirements: readonly Requirement[] = [
   { program: 'skopeo', debianPackage: 'skopeo', purpose: 'pulling with what was written' },
   { program: 'docker', debianPackage: 'docker.io', purpose: 'pulling with what was written' },
   { program: 'dockerd', debianPackage: 'docker.io', purpose: 'the engine that docker needs for it' },
+  { program: 'podman', debianPackage: 'podman', purpose: "another engine with docker's API" },
   {
     program: 'docker-credential-ecr-login',
     debianPackage: 'amazon-ecr-credential-helper',

@@ -70,6 +70,7 @@ export function board(
         name: 'containerd',
         version: '1.6',
         endpoint: 'unix:///x',
+        reason: 'it is a test',
         problem: null,
         capabilities: { progress: true, pins: true, deletions: true },
       },

@@ -21,6 +21,7 @@ test('what others wrote is text on the page, and never markup', () => {
         name: null,
         version: null,
         endpoint: null,
+        reason: null,
         problem: nasty,
         capabilities: null,
       },
@@ -53,7 +54,7 @@ test('a page shows every image with how far it is, and what is not ready', () =>
   );
   assert.match(shown, /b:1 \(optional\)<\/td>.*4\.2s/);
   assert.match(shown, /<li>image a:1 is pulling<\/li>/);
-  assert.match(shown, /containerd 1\.6 at unix:\/\/\/x/);
+  assert.match(shown, /containerd 1\.6 at unix:\/\/\/x, because it is a test/);
 });
 
 test('a page of a node of which nothing is known yet says so', () => {
@@ -62,6 +63,7 @@ test('a page of a node of which nothing is known yet says so', () => {
     name: null,
     version: null,
     endpoint: null,
+    reason: null,
     problem: null,
     capabilities: null,
   } as const;

@@ -74,6 +74,7 @@ test('without a runtime a node with images is not ready, and one without images 
     name: null,
     version: null,
     endpoint: null,
+    reason: null,
     problem: 'no socket',
     capabilities: null,
   } as const;

@@ -42,6 +42,7 @@ test('a missing runtime is waited for, but not for ever', () => {
     name: null,
     version: null,
     endpoint: null,
+    reason: null,
     problem: 'no',
     capabilities: null,
   } as const;

@@ -28,6 +28,10 @@ Images
   r.io/long-name:1  failed   auth
   r.io/b:1          present  was there
 
+Runtime
+  containerd 1.6 at unix:///x
+  because it is a test
+
 Why not
   - writing /x: no
   - image r.io/long-name:1 failed: denied; check

@@ -24,13 +24,20 @@ export class ContainerdPins implements Pins {
   }
 
   async list(signal: AbortSignal): Promise<PinnedImages> {
-    const filters = [`labels."${pinLabel}"==pinned`];
+    const filters = [`labels."${pinLabel}"==pinned`, `labels."${ownLabel}"`];
     const options = { headers, signal, timeoutMs: callTimeoutMilliseconds };
     const { images } = await this.#images.list({ filters }, options).catch(error => {
       throw failure('listing the pinned images', error);
     });
-    const ours = images.filter(({ labels }) => labels[ownLabel] !== undefined).map(({ name }) => name);
-    return { ours: new Set(ours), others: new Set(images.map(({ name }) => name)).difference(new Set(ours)) };
+    const named = (isOurs: boolean, isPinned: boolean) =>
+      new Set(
+        images
+          .filter(
+            ({ labels }) => ownLabel in labels === isOurs && (labels[pinLabel] === 'pinned') === isPinned,
+          )
+          .map(({ name }) => name),
+      );
+    return { ours: named(true, true), others: named(false, true), lost: named(true, false) };
   }
 
   async pin(id: string, signal: AbortSignal): Promise<void> {

@@ -1,11 +1,12 @@
 import { Code, ConnectError } from '@connectrpc/connect';
-import { PullFailure, type PullFailureKind } from '../pull-failure.ts';
+import { type KindsByText, kindOfText, printable } from '../failure-text.ts';
+import { PullFailure } from '../pull-failure.ts';
 
 /**
  * What tells the kind of a failed pull, first match first. The runtimes give most failures the code Unknown, so their
  * text decides. Texts: containerd 1.6 to 2.3 and its resolver, CRI-O, and the names that CRI itself defines.
  */
-const kindsByText: readonly (readonly [PullFailureKind, RegExp])[] = [
+const kindsByText: KindsByText = [
   // A request without an answer: what is refused there is refused by a proxy, and is no matter of credentials.
   ['unreachable', /failed to do request|\b(?:get|head|post) "": /i],
   // Before the disk, because it may be the registry's own that is full.
@@ -33,16 +34,11 @@ const kindsByText: readonly (readonly [PullFailureKind, RegExp])[] = [
 export function criPullFailure(error: unknown): PullFailure {
   if (error instanceof PullFailure) return error;
   const known = ConnectError.from(error);
-  const text = printable(known.rawMessage);
+  const text = shown(known.rawMessage);
   if (known.code === Code.Unavailable || isConnectionLoss(known)) {
     return new PullFailure('runtime', `the container runtime does not answer: ${text}`, error);
   }
-  // Names, tags and addresses stand in quotes or brackets or are URLs; an image with the tag 403 has not failed for that.
-  const words = text
-    .replace(/"[^"]*"|https?:\/\/\S+|\[[^\]]*\]/g, '""')
-    .replace(/\b[\w.-]+(?::\d+)?\/[\w./-]+(?::[\w.-]+)?/g, '""');
-  const [kind = 'unknown'] = kindsByText.find(([, pattern]) => pattern.test(words)) ?? [];
-  return new PullFailure(kind, text, error);
+  return new PullFailure(kindOfText(text, kindsByText), text, error);
 }
 
 /** Some transports report a connection that broke in mid-call under other codes, with the system's error as cause. */
@@ -52,17 +48,10 @@ function isConnectionLoss(error: ConnectError): boolean {
   return /^(?:ERR_HTTP2|ECONN|EPIPE|ENOENT)/.test(code) || /^http\/2 stream closed/.test(error.rawMessage);
 }
 
-/**
- * The runtime's text as one line that can be shown: without its own prefix and the JSON bodies that follow on other
- * lines, without query strings (a signed URL is a secret) and control characters, and not without end.
- */
-function printable(text: string): string {
+/** The runtime's text without its own prefix and the JSON bodies that follow on other lines. */
+function shown(text: string): string {
   const [first = ''] = text.split('\n');
-  return first
-    .replace(/^failed to pull and unpack image "[^"]*": (?:failed to resolve reference "[^"]*": )?/, '')
-    .replace(/(https?:\/\/)[^/\s"@]*@/g, '$1')
-    .replace(/\?[^\s"]*/g, '?...')
-    .replace(/\p{Cc}/gu, ' ')
-    .slice(0, 1_000)
-    .trim();
+  return printable(
+    first.replace(/^failed to pull and unpack image "[^"]*": (?:failed to resolve reference "[^"]*": )?/, ''),
+  );
 }

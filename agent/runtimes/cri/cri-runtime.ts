@@ -4,10 +4,11 @@ import { watchDeletions } from '../containerd/containerd-events.ts';
 import { ContainerdPins } from '../containerd/containerd-pins.ts';
 import { ContentProgress } from '../containerd/content-progress.ts';
 import { ImageService, RuntimeService } from '../gen/cri_pb.ts';
+import { Liveness } from '../liveness.ts';
 import type { PresentImages, PullRequest, RegistryCredential, Runtime } from '../runtime.ts';
 import { criPullFailure } from './cri-failure.ts';
 import { openGrpcConnection } from './grpc-connection.ts';
-import { Liveness } from './liveness.ts';
+import { livenessInterceptor } from './liveness-interceptor.ts';
 
 /** How long a call other than a pull may take on a busy node; the kubelet gives its runtime as much. */
 const callTimeoutMilliseconds = 120_000;
@@ -25,7 +26,7 @@ export async function connectCri(
     ask: () => service.version({}),
     onSilence: () => connection.close('the runtime does not answer any more; look whether it hangs'),
   });
-  const connection = await openGrpcConnection(socketPath, signal, [liveness.interceptor]);
+  const connection = await openGrpcConnection(socketPath, signal, [livenessInterceptor(liveness)]);
   const service = createClient(RuntimeService, connection.transport);
   try {
     const { runtimeName, runtimeVersion } = await askVersion(service, socketPath, signal);
@@ -118,9 +119,12 @@ async function imageDirectory(
   return answer.imageFilesystems[0]?.fsId?.mountpoint;
 }
 
+/** The state SANDBOX_READY: a runtime that was given up may still have pods that once ran. */
+const running = { filter: { state: { state: 0 } } };
+
 async function hasPods(service: Client<typeof RuntimeService>, signal: AbortSignal): Promise<boolean> {
   const { items } = await call('listing the pods', () =>
-    service.listPodSandbox({}, { signal, timeoutMs: callTimeoutMilliseconds }),
+    service.listPodSandbox(running, { signal, timeoutMs: callTimeoutMilliseconds }),
   );
   return items.length > 0;
 }

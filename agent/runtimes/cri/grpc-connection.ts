@@ -3,7 +3,7 @@ import { connect as connectSocket, type Socket } from 'node:net';
 import { Code, ConnectError, type Interceptor, type Transport } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
 import { Failure } from '../../base/failure.ts';
-import { fileFailure } from '../../base/file-failure.ts';
+import { connectFailure } from '../connect-failure.ts';
 
 /** One gRPC connection over a Unix socket. */
 export type GrpcConnection = {
@@ -108,22 +108,4 @@ function managed(session: ClientHttp2Session) {
       // Only a manager that sends keep-alive pings needs to know.
     },
   };
-}
-
-function connectFailure(tried: string, error: unknown): Failure {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  if (code === 'EINVAL') {
-    const problem = 'its path is too long for a socket (107 bytes)';
-    return new Failure({ tried, problem, advice: 'use a shorter path, for example of a link', cause: error });
-  }
-  if (code === 'ECONNREFUSED' || code === 'ENOTSOCK') {
-    const problem = 'nothing listens there';
-    return new Failure({
-      tried,
-      problem,
-      advice: 'check that the path is a socket and the runtime is up',
-      cause: error,
-    });
-  }
-  return fileFailure(tried, error);
 }

@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file cri.proto.
  */
 export const file_cri: GenFile = /*@__PURE__*/
-  fileDesc("CgljcmkucHJvdG8SCnJ1bnRpbWUudjEiIQoOVmVyc2lvblJlcXVlc3QSDwoHdmVyc2lvbhgBIAEoCSJuCg9WZXJzaW9uUmVzcG9uc2USDwoHdmVyc2lvbhgBIAEoCRIUCgxydW50aW1lX25hbWUYAiABKAkSFwoPcnVudGltZV92ZXJzaW9uGAMgASgJEhsKE3J1bnRpbWVfYXBpX3ZlcnNpb24YBCABKAkiFwoVTGlzdFBvZFNhbmRib3hSZXF1ZXN0Ij8KFkxpc3RQb2RTYW5kYm94UmVzcG9uc2USJQoFaXRlbXMYASADKAsyFi5ydW50aW1lLnYxLlBvZFNhbmRib3giGAoKUG9kU2FuZGJveBIKCgJpZBgBIAEoCSIaCglJbWFnZVNwZWMSDQoFaW1hZ2UYASABKAkiEwoRTGlzdEltYWdlc1JlcXVlc3QiNwoSTGlzdEltYWdlc1Jlc3BvbnNlEiEKBmltYWdlcxgBIAMoCzIRLnJ1bnRpbWUudjEuSW1hZ2UiWgoFSW1hZ2USCgoCaWQYASABKAkSEQoJcmVwb190YWdzGAIgAygJEhQKDHJlcG9fZGlnZXN0cxgDIAMoCRIMCgRzaXplGAQgASgEEg4KBnBpbm5lZBgIIAEoCCJICgpBdXRoQ29uZmlnEhAKCHVzZXJuYW1lGAEgASgJEhAKCHBhc3N3b3JkGAIgASgJEhYKDmlkZW50aXR5X3Rva2VuGAUgASgJIl4KEFB1bGxJbWFnZVJlcXVlc3QSJAoFaW1hZ2UYASABKAsyFS5ydW50aW1lLnYxLkltYWdlU3BlYxIkCgRhdXRoGAIgASgLMhYucnVudGltZS52MS5BdXRoQ29uZmlnIiYKEVB1bGxJbWFnZVJlc3BvbnNlEhEKCWltYWdlX3JlZhgBIAEoCSIUChJJbWFnZUZzSW5mb1JlcXVlc3QiTQoTSW1hZ2VGc0luZm9SZXNwb25zZRI2ChFpbWFnZV9maWxlc3lzdGVtcxgBIAMoCzIbLnJ1bnRpbWUudjEuRmlsZXN5c3RlbVVzYWdlIkIKD0ZpbGVzeXN0ZW1Vc2FnZRIvCgVmc19pZBgCIAEoCzIgLnJ1bnRpbWUudjEuRmlsZXN5c3RlbUlkZW50aWZpZXIiKgoURmlsZXN5c3RlbUlkZW50aWZpZXISEgoKbW91bnRwb2ludBgBIAEoCTKtAQoOUnVudGltZVNlcnZpY2USQgoHVmVyc2lvbhIaLnJ1bnRpbWUudjEuVmVyc2lvblJlcXVlc3QaGy5ydW50aW1lLnYxLlZlcnNpb25SZXNwb25zZRJXCg5MaXN0UG9kU2FuZGJveBIhLnJ1bnRpbWUudjEuTGlzdFBvZFNhbmRib3hSZXF1ZXN0GiIucnVudGltZS52MS5MaXN0UG9kU2FuZGJveFJlc3BvbnNlMvUBCgxJbWFnZVNlcnZpY2USSwoKTGlzdEltYWdlcxIdLnJ1bnRpbWUudjEuTGlzdEltYWdlc1JlcXVlc3QaHi5ydW50aW1lLnYxLkxpc3RJbWFnZXNSZXNwb25zZRJICglQdWxsSW1hZ2USHC5ydW50aW1lLnYxLlB1bGxJbWFnZVJlcXVlc3QaHS5ydW50aW1lLnYxLlB1bGxJbWFnZVJlc3BvbnNlEk4KC0ltYWdlRnNJbmZvEh4ucnVudGltZS52MS5JbWFnZUZzSW5mb1JlcXVlc3QaHy5ydW50aW1lLnYxLkltYWdlRnNJbmZvUmVzcG9uc2ViBnByb3RvMw");
+  fileDesc("CgljcmkucHJvdG8SCnJ1bnRpbWUudjEiIQoOVmVyc2lvblJlcXVlc3QSDwoHdmVyc2lvbhgBIAEoCSJuCg9WZXJzaW9uUmVzcG9uc2USDwoHdmVyc2lvbhgBIAEoCRIUCgxydW50aW1lX25hbWUYAiABKAkSFwoPcnVudGltZV92ZXJzaW9uGAMgASgJEhsKE3J1bnRpbWVfYXBpX3ZlcnNpb24YBCABKAkiRQoVTGlzdFBvZFNhbmRib3hSZXF1ZXN0EiwKBmZpbHRlchgBIAEoCzIcLnJ1bnRpbWUudjEuUG9kU2FuZGJveEZpbHRlciJDChBQb2RTYW5kYm94RmlsdGVyEi8KBXN0YXRlGAIgASgLMiAucnVudGltZS52MS5Qb2RTYW5kYm94U3RhdGVWYWx1ZSIlChRQb2RTYW5kYm94U3RhdGVWYWx1ZRINCgVzdGF0ZRgBIAEoBSI/ChZMaXN0UG9kU2FuZGJveFJlc3BvbnNlEiUKBWl0ZW1zGAEgAygLMhYucnVudGltZS52MS5Qb2RTYW5kYm94IhgKClBvZFNhbmRib3gSCgoCaWQYASABKAkiGgoJSW1hZ2VTcGVjEg0KBWltYWdlGAEgASgJIhMKEUxpc3RJbWFnZXNSZXF1ZXN0IjcKEkxpc3RJbWFnZXNSZXNwb25zZRIhCgZpbWFnZXMYASADKAsyES5ydW50aW1lLnYxLkltYWdlIloKBUltYWdlEgoKAmlkGAEgASgJEhEKCXJlcG9fdGFncxgCIAMoCRIUCgxyZXBvX2RpZ2VzdHMYAyADKAkSDAoEc2l6ZRgEIAEoBBIOCgZwaW5uZWQYCCABKAgiSAoKQXV0aENvbmZpZxIQCgh1c2VybmFtZRgBIAEoCRIQCghwYXNzd29yZBgCIAEoCRIWCg5pZGVudGl0eV90b2tlbhgFIAEoCSJeChBQdWxsSW1hZ2VSZXF1ZXN0EiQKBWltYWdlGAEgASgLMhUucnVudGltZS52MS5JbWFnZVNwZWMSJAoEYXV0aBgCIAEoCzIWLnJ1bnRpbWUudjEuQXV0aENvbmZpZyImChFQdWxsSW1hZ2VSZXNwb25zZRIRCglpbWFnZV9yZWYYASABKAkiFAoSSW1hZ2VGc0luZm9SZXF1ZXN0Ik0KE0ltYWdlRnNJbmZvUmVzcG9uc2USNgoRaW1hZ2VfZmlsZXN5c3RlbXMYASADKAsyGy5ydW50aW1lLnYxLkZpbGVzeXN0ZW1Vc2FnZSJCCg9GaWxlc3lzdGVtVXNhZ2USLwoFZnNfaWQYAiABKAsyIC5ydW50aW1lLnYxLkZpbGVzeXN0ZW1JZGVudGlmaWVyIioKFEZpbGVzeXN0ZW1JZGVudGlmaWVyEhIKCm1vdW50cG9pbnQYASABKAkyrQEKDlJ1bnRpbWVTZXJ2aWNlEkIKB1ZlcnNpb24SGi5ydW50aW1lLnYxLlZlcnNpb25SZXF1ZXN0GhsucnVudGltZS52MS5WZXJzaW9uUmVzcG9uc2USVwoOTGlzdFBvZFNhbmRib3gSIS5ydW50aW1lLnYxLkxpc3RQb2RTYW5kYm94UmVxdWVzdBoiLnJ1bnRpbWUudjEuTGlzdFBvZFNhbmRib3hSZXNwb25zZTL1AQoMSW1hZ2VTZXJ2aWNlEksKCkxpc3RJbWFnZXMSHS5ydW50aW1lLnYxLkxpc3RJbWFnZXNSZXF1ZXN0Gh4ucnVudGltZS52MS5MaXN0SW1hZ2VzUmVzcG9uc2USSAoJUHVsbEltYWdlEhwucnVudGltZS52MS5QdWxsSW1hZ2VSZXF1ZXN0Gh0ucnVudGltZS52MS5QdWxsSW1hZ2VSZXNwb25zZRJOCgtJbWFnZUZzSW5mbxIeLnJ1bnRpbWUudjEuSW1hZ2VGc0luZm9SZXF1ZXN0Gh8ucnVudGltZS52MS5JbWFnZUZzSW5mb1Jlc3BvbnNlYgZwcm90bzM");
 
 /**
  * @generated from message runtime.v1.VersionRequest
@@ -68,6 +68,10 @@ export const VersionResponseSchema: GenMessage<VersionResponse> = /*@__PURE__*/
  * @generated from message runtime.v1.ListPodSandboxRequest
  */
 export type ListPodSandboxRequest = Message<"runtime.v1.ListPodSandboxRequest"> & {
+  /**
+   * @generated from field: runtime.v1.PodSandboxFilter filter = 1;
+   */
+  filter?: PodSandboxFilter | undefined;
 };
 
 /**
@@ -76,6 +80,42 @@ export type ListPodSandboxRequest = Message<"runtime.v1.ListPodSandboxRequest"> 
  */
 export const ListPodSandboxRequestSchema: GenMessage<ListPodSandboxRequest> = /*@__PURE__*/
   messageDesc(file_cri, 2);
+
+/**
+ * @generated from message runtime.v1.PodSandboxFilter
+ */
+export type PodSandboxFilter = Message<"runtime.v1.PodSandboxFilter"> & {
+  /**
+   * @generated from field: runtime.v1.PodSandboxStateValue state = 2;
+   */
+  state?: PodSandboxStateValue | undefined;
+};
+
+/**
+ * Describes the message runtime.v1.PodSandboxFilter.
+ * Use `create(PodSandboxFilterSchema)` to create a new message.
+ */
+export const PodSandboxFilterSchema: GenMessage<PodSandboxFilter> = /*@__PURE__*/
+  messageDesc(file_cri, 3);
+
+/**
+ * An enum in the CRI, which is a number on the wire; generated enums are no code that can be run as it is.
+ *
+ * @generated from message runtime.v1.PodSandboxStateValue
+ */
+export type PodSandboxStateValue = Message<"runtime.v1.PodSandboxStateValue"> & {
+  /**
+   * @generated from field: int32 state = 1;
+   */
+  state: number;
+};
+
+/**
+ * Describes the message runtime.v1.PodSandboxStateValue.
+ * Use `create(PodSandboxStateValueSchema)` to create a new message.
+ */
+export const PodSandboxStateValueSchema: GenMessage<PodSandboxStateValue> = /*@__PURE__*/
+  messageDesc(file_cri, 4);
 
 /**
  * @generated from message runtime.v1.ListPodSandboxResponse
@@ -92,7 +132,7 @@ export type ListPodSandboxResponse = Message<"runtime.v1.ListPodSandboxResponse"
  * Use `create(ListPodSandboxResponseSchema)` to create a new message.
  */
 export const ListPodSandboxResponseSchema: GenMessage<ListPodSandboxResponse> = /*@__PURE__*/
-  messageDesc(file_cri, 3);
+  messageDesc(file_cri, 5);
 
 /**
  * @generated from message runtime.v1.PodSandbox
@@ -109,7 +149,7 @@ export type PodSandbox = Message<"runtime.v1.PodSandbox"> & {
  * Use `create(PodSandboxSchema)` to create a new message.
  */
 export const PodSandboxSchema: GenMessage<PodSandbox> = /*@__PURE__*/
-  messageDesc(file_cri, 4);
+  messageDesc(file_cri, 6);
 
 /**
  * @generated from message runtime.v1.ImageSpec
@@ -126,7 +166,7 @@ export type ImageSpec = Message<"runtime.v1.ImageSpec"> & {
  * Use `create(ImageSpecSchema)` to create a new message.
  */
 export const ImageSpecSchema: GenMessage<ImageSpec> = /*@__PURE__*/
-  messageDesc(file_cri, 5);
+  messageDesc(file_cri, 7);
 
 /**
  * @generated from message runtime.v1.ListImagesRequest
@@ -139,7 +179,7 @@ export type ListImagesRequest = Message<"runtime.v1.ListImagesRequest"> & {
  * Use `create(ListImagesRequestSchema)` to create a new message.
  */
 export const ListImagesRequestSchema: GenMessage<ListImagesRequest> = /*@__PURE__*/
-  messageDesc(file_cri, 6);
+  messageDesc(file_cri, 8);
 
 /**
  * @generated from message runtime.v1.ListImagesResponse
@@ -156,7 +196,7 @@ export type ListImagesResponse = Message<"runtime.v1.ListImagesResponse"> & {
  * Use `create(ListImagesResponseSchema)` to create a new message.
  */
 export const ListImagesResponseSchema: GenMessage<ListImagesResponse> = /*@__PURE__*/
-  messageDesc(file_cri, 7);
+  messageDesc(file_cri, 9);
 
 /**
  * @generated from message runtime.v1.Image
@@ -193,7 +233,7 @@ export type Image = Message<"runtime.v1.Image"> & {
  * Use `create(ImageSchema)` to create a new message.
  */
 export const ImageSchema: GenMessage<Image> = /*@__PURE__*/
-  messageDesc(file_cri, 8);
+  messageDesc(file_cri, 10);
 
 /**
  * server_address and registry_token are left out on purpose: containerd drops the credential silently if
@@ -223,7 +263,7 @@ export type AuthConfig = Message<"runtime.v1.AuthConfig"> & {
  * Use `create(AuthConfigSchema)` to create a new message.
  */
 export const AuthConfigSchema: GenMessage<AuthConfig> = /*@__PURE__*/
-  messageDesc(file_cri, 9);
+  messageDesc(file_cri, 11);
 
 /**
  * @generated from message runtime.v1.PullImageRequest
@@ -245,7 +285,7 @@ export type PullImageRequest = Message<"runtime.v1.PullImageRequest"> & {
  * Use `create(PullImageRequestSchema)` to create a new message.
  */
 export const PullImageRequestSchema: GenMessage<PullImageRequest> = /*@__PURE__*/
-  messageDesc(file_cri, 10);
+  messageDesc(file_cri, 12);
 
 /**
  * @generated from message runtime.v1.PullImageResponse
@@ -262,7 +302,7 @@ export type PullImageResponse = Message<"runtime.v1.PullImageResponse"> & {
  * Use `create(PullImageResponseSchema)` to create a new message.
  */
 export const PullImageResponseSchema: GenMessage<PullImageResponse> = /*@__PURE__*/
-  messageDesc(file_cri, 11);
+  messageDesc(file_cri, 13);
 
 /**
  * @generated from message runtime.v1.ImageFsInfoRequest
@@ -275,7 +315,7 @@ export type ImageFsInfoRequest = Message<"runtime.v1.ImageFsInfoRequest"> & {
  * Use `create(ImageFsInfoRequestSchema)` to create a new message.
  */
 export const ImageFsInfoRequestSchema: GenMessage<ImageFsInfoRequest> = /*@__PURE__*/
-  messageDesc(file_cri, 12);
+  messageDesc(file_cri, 14);
 
 /**
  * @generated from message runtime.v1.ImageFsInfoResponse
@@ -292,7 +332,7 @@ export type ImageFsInfoResponse = Message<"runtime.v1.ImageFsInfoResponse"> & {
  * Use `create(ImageFsInfoResponseSchema)` to create a new message.
  */
 export const ImageFsInfoResponseSchema: GenMessage<ImageFsInfoResponse> = /*@__PURE__*/
-  messageDesc(file_cri, 13);
+  messageDesc(file_cri, 15);
 
 /**
  * @generated from message runtime.v1.FilesystemUsage
@@ -309,7 +349,7 @@ export type FilesystemUsage = Message<"runtime.v1.FilesystemUsage"> & {
  * Use `create(FilesystemUsageSchema)` to create a new message.
  */
 export const FilesystemUsageSchema: GenMessage<FilesystemUsage> = /*@__PURE__*/
-  messageDesc(file_cri, 14);
+  messageDesc(file_cri, 16);
 
 /**
  * @generated from message runtime.v1.FilesystemIdentifier
@@ -326,7 +366,7 @@ export type FilesystemIdentifier = Message<"runtime.v1.FilesystemIdentifier"> & 
  * Use `create(FilesystemIdentifierSchema)` to create a new message.
  */
 export const FilesystemIdentifierSchema: GenMessage<FilesystemIdentifier> = /*@__PURE__*/
-  messageDesc(file_cri, 15);
+  messageDesc(file_cri, 17);
 
 /**
  * @generated from service runtime.v1.RuntimeService

@@ -72,7 +72,7 @@ test('a tag that was moved leaves the pin on the image of before, where it is fo
 test('the pin of somebody else is none of ours', limits, async t => {
   const { node, id, name, labelled, pins } = await start(t);
   await node.containerd.ctr('images', 'label', name, 'io.cri-containerd.pinned=pinned');
-  assert.deepEqual(await pins.list(signal), { ours: new Set(), others: new Set([name]) });
+  assert.deepEqual(await pins.list(signal), { ours: new Set(), others: new Set([name]), lost: new Set() });
   await pins.unpin(await id(), signal);
   assert.deepEqual(await labelled('io.cri-containerd.pinned=pinned'), [name]);
 });
@@ -87,4 +87,15 @@ test('an image that is gone takes its pin along, and is no failure', limits, asy
   assert.deepEqual((await pins.list(signal)).ours, new Set());
   await pins.pin(before, signal);
   await pins.unpin(before, signal);
+});
+
+test('a pin that was taken away by hand leaves our mark, which is told and goes', limits, async t => {
+  const { node, id, labelled, pins } = await start(t);
+  const image = await id();
+  await pins.pin(image, signal);
+  await node.containerd.ctr('images', 'label', image, 'io.cri-containerd.pinned=');
+  assert.deepEqual(await pins.list(signal), { ours: new Set(), others: new Set(), lost: new Set([image]) });
+  await pins.unpin(image, signal);
+  assert.deepEqual(await labelled('io.pullready.pinned'), []);
+  assert.deepEqual(await pins.list(signal), { ours: new Set(), others: new Set(), lost: new Set() });
 });

@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { criPullFailure } from '../../../agent/runtimes/cri/cri-failure.ts';
 
-// What other versions of containerd and other runtimes say; pull-failures.test.ts has the one that is here.
+// What other versions of containerd and other runtimes say; the contract of all runtimes has the one that is here.
 test('texts tell the kind where the code does not', () => {
   const prefix = 'failed to pull and unpack image "r.io/a:1": failed to resolve reference "r.io/a:1": ';
   const kinds: readonly (readonly [string, string])[] = [

@@ -1,11 +1,17 @@
-import { Code, ConnectError, type Interceptor } from '@connectrpc/connect';
-
 /** How a connection's server is asked whether it lives, and what happens when it does not. */
 export type LivenessOptions = {
   /** Makes a call that a server answers at once also when it has much to do. */
   readonly ask: () => Promise<unknown>;
   /** Is to close the connection: only that ends the calls that are under way. */
   readonly onSilence: () => void;
+};
+
+/** A call that is under way. */
+export type LiveCall = {
+  /** Something came from the server. */
+  answered(): void;
+  /** The call is over, for whatever reason. To be told once. */
+  ended(): void;
 };
 
 /** How often it is looked whether something was answered, in milliseconds. */
@@ -23,7 +29,7 @@ const [askAfter, giveUpAfter] = [2, 6];
  * nothing is asked.
  *
  * HTTP/2 has pings for that, but servers written in Go take more than a few of them, with no other call between, for an
- * attack and close the connection ("too_many_pings").
+ * attack and close the connection ("too_many_pings"); HTTP/1.1 has none.
  */
 export class Liveness {
   readonly #options: LivenessOptions;
@@ -35,31 +41,20 @@ export class Liveness {
     this.#options = options;
   }
 
-  /** Is to see every call of the connection. */
-  readonly interceptor: Interceptor = next => async request => {
-    // A stream may be silent for as long as there is nothing to tell.
-    if (request.stream) return next(request);
-    this.#begin();
-    try {
-      const answer = await next(request);
+  /** To be told of every call of the connection, also of those that are asked for here. */
+  callBegins(): LiveCall {
+    if (++this.#underWay === 1) {
       this.#silentLooks = 0;
-      return answer;
-    } catch (error) {
-      if (!endedHere(error)) this.#silentLooks = 0;
-      throw error;
-    } finally {
-      this.#end();
+      this.#timer = setInterval(() => this.#look(), intervalMilliseconds);
     }
-  };
-
-  #begin(): void {
-    if (++this.#underWay > 1) return;
-    this.#silentLooks = 0;
-    this.#timer = setInterval(() => this.#look(), intervalMilliseconds);
-  }
-
-  #end(): void {
-    if (--this.#underWay === 0) clearInterval(this.#timer);
+    return {
+      answered: () => {
+        this.#silentLooks = 0;
+      },
+      ended: () => {
+        if (--this.#underWay === 0) clearInterval(this.#timer);
+      },
+    };
   }
 
   #look(): void {
@@ -72,10 +67,4 @@ export class Liveness {
     }
     if (this.#silentLooks === giveUpAfter) onSilence();
   }
-}
-
-/** Whether the call was given up on this side, which says nothing of the other one. */
-function endedHere(error: unknown): boolean {
-  const { code } = ConnectError.from(error);
-  return code === Code.Canceled || code === Code.DeadlineExceeded;
 }

@@ -1,0 +1,4 @@
+import { holdsTheContract } from './contract/contract.ts';
+import { podman } from './tested-runtimes.ts';
+
+holdsTheContract(podman);
