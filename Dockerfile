@@ -1,6 +1,8 @@
 # The image of the agent: one JavaScript file on Node.js, without shell and package manager.
 #
 #   docker buildx build --platform linux/amd64,linux/arm64 --tag registry.example.com/infrastructure/pullready:0.1.0 --push .
+#
+# It takes BuildKit, which docker builds with by default since version 23; before, DOCKER_BUILDKIT=1 asks for it.
 
 # Both base images can come from a mirror of yours, best named by digest.
 ARG BUILD_IMAGE=node:24-trixie-slim

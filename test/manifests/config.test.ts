@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { appendFile, cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join, relative } from 'node:path';
+import { basename, join, relative } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { defaultConfig, parseConfig } from '../../agent/config.ts';
+import { placesOf } from './pod-places.ts';
 import {
   agentPod,
   configText,
@@ -13,6 +14,7 @@ import {
   type RenderedObject,
   render,
   theOnly,
+  variants,
 } from './rendered.ts';
 
 describe('the generated config', { timeout: 60_000 }, () => {
@@ -65,11 +67,26 @@ describe('the generated config', { timeout: 60_000 }, () => {
     });
   }
 
-  it('kubelet-only: leaves docker alone, and is else that of the base', async () => {
-    const parsed = parseConfig(configText(await render(join(manifests, 'variants/kubelet-only'))));
+  for (const kustomization of kustomizations) {
+    it(`${nameOf(kustomization)}: names the files of its nodes, and is else all defaults`, async () => {
+      const parsed = parseConfig(configText(await render(kustomization)));
 
-    const credentials = { ...defaultConfig.credentials, targets: ['/var/lib/kubelet/config.json'] };
-    assert.deepEqual(parsed, { ok: true, config: { ...defaultConfig, credentials } });
+      const credentials = { ...defaultConfig.credentials, targets: placesOf(kustomization).targets };
+      assert.deepEqual(parsed, { ok: true, config: { ...defaultConfig, credentials } });
+    });
+  }
+
+  it('of a variant has targets of its own only where the README tells to repeat them', async () => {
+    const readme = await readFile(join(manifests, '../README.md'), 'utf8');
+    const rows = readme.matchAll(/^\| `([\w-]+)` \| `\[(.*)\]` \|$/gm);
+    const told = Object.fromEntries(Array.from(rows, ([, name, paths]) => [name, paths?.split(', ')]));
+    const special = variants.filter(
+      variant => placesOf(variant).targets.join() !== defaultConfig.credentials.targets.join(),
+    );
+    assert.deepEqual(
+      told,
+      Object.fromEntries(special.map(variant => [basename(variant), placesOf(variant).targets])),
+    );
   });
 });
 

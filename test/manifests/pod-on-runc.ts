@@ -1,33 +1,23 @@
 import { execFile, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdir, stat, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import type { IContainer } from 'kubernetes-models/v1/Container';
-import type { IPodSpec } from 'kubernetes-models/v1/PodSpec';
-import type { IVolume } from 'kubernetes-models/v1/Volume';
-import type { IVolumeMount } from 'kubernetes-models/v1/VolumeMount';
 import type { Containerd } from '../sandbox/containerd.ts';
+import { memoryLimit } from './pod-memory.ts';
+import { type PodWithVolumes, podMounts } from './pod-volumes.ts';
 
 /** A rendered pod, and what the cluster and the node would add to it. */
-type PodOnRunc = {
-  readonly pod: IPodSpec;
-  readonly container: IContainer;
+type PodOnRunc = PodWithVolumes & {
   /** What the image brings: the program with its first arguments, its directory, and the bundle on this machine. */
   readonly image: {
     readonly entrypoint: readonly string[];
     readonly directory: string;
     readonly bundle: string;
   };
-  /** The data of ConfigMaps and Secrets, by their names. */
-  readonly objects: Readonly<Record<string, Readonly<Record<string, string>>>>;
-  /** The directory that stands in for the root of the node. */
-  readonly node: string;
   /** The runtime of the node, whose seccomp profile is the RuntimeDefault. */
   readonly containerd: Containerd;
-  /** An empty directory for the container's own files. */
-  readonly directory: string;
 };
 
 /** A container that has been started. */
@@ -93,7 +83,7 @@ async function runtimeSpec(options: PodOnRunc): Promise<object> {
     linux: {
       namespaces: ['pid', 'ipc', 'uts', 'mount', 'network'].map(type => ({ type })),
       rootfsPropagation: 'rslave',
-      resources: { memory: { limit: bytes(container.resources?.limits?.memory) } },
+      resources: { memory: { limit: memoryLimit(container) } },
       seccomp:
         pod.securityContext?.seccompProfile?.type === 'RuntimeDefault'
           ? await runtimeDefault(options.containerd)
@@ -111,13 +101,6 @@ async function runtimeDefault(containerd: Containerd): Promise<object> {
   if (spec.linux?.seccomp?.defaultAction !== 'SCMP_ACT_ERRNO')
     throw new Error('containerd gave no seccomp profile');
   return spec.linux.seccomp;
-}
-
-/** The bytes of a quantity of memory, of which the manifests use one form. */
-function bytes(quantity: string | number | undefined): number {
-  const [, mebibytes] = /^(\d+)Mi$/.exec(String(quantity)) ?? [];
-  if (mebibytes === undefined) throw new Error(`${quantity} is not in the form 64Mi`);
-  return Number(mebibytes) * 2 ** 20;
 }
 
 /** What every runtime mounts, and the programs of this machine in place of those of the base image. */
@@ -138,47 +121,9 @@ function baseMounts({ bundle, directory }: PodOnRunc['image']): readonly object[
   ];
 }
 
-function volumeMounts(options: PodOnRunc): Promise<readonly object[]> {
-  const mounts = options.container.volumeMounts ?? [];
-  return Promise.all(
-    mounts.map(async mount => ({
-      destination: mount.mountPath,
-      source: await volumeSource(mount, options),
-      type: 'bind',
-      options: [
-        'rbind',
-        mount.readOnly === true ? 'ro' : 'rw',
-        mount.mountPropagation === 'HostToContainer' ? 'rslave' : 'rprivate',
-      ],
-    })),
-  );
-}
-
-async function volumeSource(mount: IVolumeMount, options: PodOnRunc): Promise<string> {
-  const volume = options.pod.volumes?.find(({ name }) => name === mount.name);
-  if (volume === undefined) throw new Error(`the pod has no volume ${mount.name}`);
-  if (volume.hostPath) return hostDirectory(volume.hostPath, options.node);
-  return objectVolume(volume, options);
-}
-
-async function hostDirectory(hostPath: NonNullable<IVolume['hostPath']>, node: string): Promise<string> {
-  const source = join(node, hostPath.path);
-  if (hostPath.type === 'DirectoryOrCreate') await mkdir(source, { recursive: true, mode: 0o755 });
-  if (!(await stat(source)).isDirectory()) throw new Error(`${source} is not a directory`);
-  return source;
-}
-
-/** Lays a ConfigMap or Secret out as the kubelet does: the files behind two symbolic links. */
-async function objectVolume(volume: IVolume, { directory, objects }: PodOnRunc): Promise<string> {
-  const source = join(directory, 'volumes', volume.name);
-  const data = objects[volume.configMap?.name ?? volume.secret?.secretName ?? ''] ?? {};
-  await mkdir(join(source, '..2025_01_01'), { recursive: true });
-  await symlink('..2025_01_01', join(source, '..data'));
-  for (const [name, content] of Object.entries(data)) {
-    await writeFile(join(source, '..2025_01_01', name), content, {
-      mode: volume.secret?.defaultMode ?? 0o644,
-    });
-    await symlink(`..data/${name}`, join(source, name));
-  }
-  return source;
+async function volumeMounts(options: PodOnRunc): Promise<readonly object[]> {
+  return (await podMounts(options)).map(({ source, destination, readOnly, propagation }) => ({
+    ...{ source, destination, type: 'bind' },
+    options: ['rbind', readOnly ? 'ro' : 'rw', propagation],
+  }));
 }

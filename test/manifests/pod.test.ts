@@ -6,8 +6,9 @@ import type { IContainer } from 'kubernetes-models/v1/Container';
 import type { IPodSpec } from 'kubernetes-models/v1/PodSpec';
 import type { IVolumeMount } from 'kubernetes-models/v1/VolumeMount';
 import { parseConfig } from '../../agent/config.ts';
-import { findRuntime } from '../../agent/runtimes/find-runtime.ts';
+import { knownSockets } from '../../agent/runtimes/known-sockets.ts';
 import { environmentName, parseSettings, type Settings, settingNames } from '../../agent/settings.ts';
+import { placesOf } from './pod-places.ts';
 import { agentPod, configText, kustomizations, manifests, nameOf, render } from './rendered.ts';
 
 for (const directory of kustomizations) {
@@ -16,6 +17,7 @@ for (const directory of kustomizations) {
     let container: IContainer;
     let settings: Settings;
     let targets: readonly string[];
+    const places = placesOf(directory);
 
     before(async () => {
       const objects = await render(directory);
@@ -97,35 +99,52 @@ for (const directory of kustomizations) {
       );
     });
 
-    it('lets the agent reach each socket where it looks for a runtime, but change nothing around it', async () => {
-      for (const socket of await runtimeSockets()) {
-        // Patched by who has it: no other distribution has this directory.
-        if (socket.startsWith('/var/snap/microk8s/')) continue;
+    it('lets the agent reach each socket that its nodes may have, but change nothing around it', () => {
+      assert.ok(places.sockets.length > 0);
+      for (const socket of places.sockets) {
         const mount = mountAround(join(settings['host-root'], socket), container);
-        assert.equal(mount.readOnly, true, `${socket} lies on a read-only mount`);
+        assert.equal(mount?.readOnly, true, `${socket} lies on a read-only mount`);
       }
     });
 
+    it('lets the agent look for a runtime at these sockets, or names the only one', () => {
+      const { runtime } = settings;
+      if (runtime !== 'auto') assert.deepEqual(places.sockets, [runtime.replace(/^unix:\/\//, '')]);
+      const known: readonly string[] = knownSockets.flat();
+      assert.deepEqual(
+        places.sockets.filter(socket => !known.includes(socket)),
+        [],
+      );
+    });
+
+    it('has the file that the kubelet of its nodes reads among the targets', () => {
+      assert.ok(targets.includes(join(places.kubeletRoot, 'config.json')), String(targets));
+    });
+
+    it('lets the disk guard measure the file system of the images, and no other one that is mounted', () => {
+      const mount = mountAround(join(settings['host-root'], places.imageDirectory), container);
+      const expected = places.imageMount && join(settings['host-root'], places.imageMount);
+      assert.equal(mount?.mountPath, expected);
+      if (mount) assert.equal(mount.readOnly, true);
+    });
+
     it('gives back what the kubelet and the runtime unmount below a mounted directory', () => {
-      for (const path of ['/var/lib/kubelet', '/run']) {
-        const mount = mountAt(join(settings['host-root'], path), container);
-        assert.equal(mount.mountPropagation, 'HostToContainer', path);
+      const theirs = pod.volumes?.filter(({ hostPath }) => hostPath?.type === 'Directory') ?? [];
+      assert.ok(theirs.length >= 2, "the kubelet's and that of the socket");
+      for (const { hostPath } of theirs) {
+        const mount = mountAt(join(settings['host-root'], String(hostPath?.path)), container);
+        assert.equal(mount.mountPropagation, 'HostToContainer', mount.mountPath);
       }
     });
   });
 }
 
-/** Where the agent looks for a runtime by itself, as it says when there is none. */
-async function runtimeSockets(): Promise<readonly string[]> {
-  const nowhere = '/nonexistent';
-  const message = await findRuntime('auto', nowhere, AbortSignal.timeout(5_000)).then(
-    () => assert.fail(`there is a runtime in ${nowhere}`),
-    (error: Error) => error.message,
-  );
-  const sockets: readonly string[] = message.match(/\/[^ ,]+\.sock/g) ?? [];
-  assert.ok(sockets.includes('/run/containerd/containerd.sock'), message);
-  return sockets;
-}
+describe('the kustomizations together', () => {
+  it('are for every place where the agent looks for a runtime', () => {
+    const reached = new Set(kustomizations.flatMap(directory => placesOf(directory).sockets));
+    assert.deepEqual([...reached].toSorted(), knownSockets.flat().toSorted());
+  });
+});
 
 /** The settings as the agent in the container reads them; fails on every flag that it would refuse. */
 function settingsOf(container: IContainer): Settings {
@@ -146,8 +165,7 @@ function mountAt(path: string, container: IContainer): IVolumeMount {
   return mount;
 }
 
-function mountAround(path: string, container: IContainer): IVolumeMount {
-  const mount = container.volumeMounts?.find(candidate => path.startsWith(`${candidate.mountPath}/`));
-  assert.ok(mount, `nothing is mounted around ${path}`);
-  return mount;
+/** The mount that a path lies on; undefined if that is the container's own root. */
+function mountAround(path: string, container: IContainer): IVolumeMount | undefined {
+  return container.volumeMounts?.find(({ mountPath }) => `${path}/`.startsWith(`${mountPath}/`));
 }

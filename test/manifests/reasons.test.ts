@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
+import { globSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { describe, it } from 'node:test';
 import { isMap, isScalar, isSeq, LineCounter, type Node, parseDocument, visit } from 'yaml';
-import { manifests } from './rendered.ts';
+import { manifests, variants } from './rendered.ts';
 
 /** Lists of which every item, and settings of which every one, is an opening that needs a reason beside it. */
 const listsWithReasons = ['volumes', 'volumeMounts', 'env', 'ports'];
@@ -15,15 +16,14 @@ const settingsWithReasons = [
   'pod-security.kubernetes.io/enforce',
 ];
 
-const files = [
-  'base/daemonset.yaml',
-  'base/namespace.yaml',
-  'base/service-account.yaml',
-  'variants/kubelet-only/daemonset.yaml',
-  'variants/selinux/daemonset.yaml',
-];
+const files = globSync('{base,variants/*}/*.yaml', { cwd: manifests }).toSorted();
 
 describe('the reasons in the manifests', { timeout: 30_000 }, () => {
+  it('are looked for in the base and in every variant', () => {
+    const directories = new Set(files.map(file => join(manifests, dirname(file))));
+    assert.deepEqual([...directories].toSorted(), [join(manifests, 'base'), ...variants].toSorted());
+  });
+
   for (const file of files) {
     it(`${file} says why each permission, mount and limit is there`, async () => {
       assert.deepEqual(withoutReason(await readFile(join(manifests, file), 'utf8')), []);

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { relative } from 'node:path';
+import { readdirSync } from 'node:fs';
+import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import type { IDaemonSet } from 'kubernetes-models/apps/v1/DaemonSet';
@@ -12,12 +13,13 @@ import { parseAllDocuments } from 'yaml';
 /** The directory of the manifests; itself a kustomization. */
 export const manifests = fileURLToPath(new URL('../../manifests', import.meta.url));
 
+/** The directories of the variants. */
+export const variants: readonly string[] = readdirSync(join(manifests, 'variants')).map(name =>
+  join(manifests, 'variants', name),
+);
+
 /** Every kustomization that a user may apply. */
-export const kustomizations = [
-  manifests,
-  `${manifests}/variants/selinux`,
-  `${manifests}/variants/kubelet-only`,
-] as const;
+export const kustomizations: readonly string[] = [manifests, ...variants];
 
 /** How a kustomization is called in the name of a test. */
 export function nameOf(kustomization: string): string {

@@ -4,6 +4,7 @@ import type { IDaemonSet } from 'kubernetes-models/apps/v1/DaemonSet';
 import type { IContainer } from 'kubernetes-models/v1/Container';
 import type { INamespace } from 'kubernetes-models/v1/Namespace';
 import type { IPodSpec } from 'kubernetes-models/v1/PodSpec';
+import { placesOf } from './pod-places.ts';
 import { agentPod, kustomizations, nameOf, type RenderedObject, render, theOnly } from './rendered.ts';
 
 for (const directory of kustomizations) {
@@ -56,12 +57,10 @@ for (const directory of kustomizations) {
     });
 
     it('only these directories of the node', () => {
-      assert.deepEqual(pod.volumes?.flatMap(volume => volume.hostPath?.path ?? []).sort(), [
-        ...(directory.endsWith('kubelet-only') ? [] : ['/root/.docker']),
-        '/run',
-        '/var/lib/kubelet',
-        '/var/lib/pullready',
-      ]);
+      assert.deepEqual(
+        pod.volumes?.flatMap(volume => volume.hostPath?.path ?? []).sort(),
+        placesOf(directory).mounted.toSorted(),
+      );
     });
 
     it('a namespace that admits hostPath volumes, and everything is in it', () => {
