@@ -12,7 +12,7 @@ export async function pullWithCtr(
 ): Promise<void> {
   const list = join(node.directory, 'references');
   await writeFile(list, references.join('\n'));
-  const pull = ['ctr', '--address', node.containerd.socket, '--namespace', 'k8s.io', 'images', 'pull'];
+  const pull = ['ctr', '--address', node.runtime.socket, '--namespace', 'k8s.io', 'images', 'pull'];
   const flags = ['--plain-http', '--user', login, '--snapshotter', await snapshotterOf(node)];
   const xargs = ['xargs', '-a', list, '-P', String(concurrency), '-n', '1'] as const;
   const logFile = join(node.directory, 'log/ctr.log');

@@ -39,7 +39,7 @@ export async function publishAll(
 }
 
 /** Takes every image off the node, with all it had on the disk, and has the disk come to rest. */
-export async function removeImages({ containerd }: SandboxNode): Promise<void> {
+export async function removeImages({ runtime: containerd }: SandboxNode): Promise<void> {
   const list = async (...command: string[]) =>
     (await containerd.ctr(...command)).split('\n').filter(line => line !== '');
   const names = await list('images', 'ls', '-q');

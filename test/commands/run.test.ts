@@ -61,7 +61,7 @@ test('writes both files, pulls the images, is ready, and leaves the files at SIG
     status.images.map(({ state, attempts }) => ({ state, attempts })),
     [{ state: 'present', attempts: 1 }],
   );
-  assert.match(await node.containerd.ctr('images', 'ls', '-q'), /team-a\/api:v1/);
+  assert.match(await node.runtime.ctr('images', 'ls', '-q'), /team-a\/api:v1/);
 
   const asked = performance.now();
   agent.kill('SIGTERM');
@@ -295,7 +295,7 @@ test(
       const api = await publishImage(registry, { repository: 'team-a/api', tag: 'v1', layers: [1_000] });
       return [api.reference];
     });
-    await node.containerd.stop();
+    await node.runtime.stop();
     const socket = join(node.hostRoot, 'run/containerd/containerd.sock');
     await rm(socket, { force: true });
     const agent = await startAgent(t, flagsFor(node, '--runtime', 'unix:///run/containerd/containerd.sock'));
@@ -314,7 +314,7 @@ test(
     await agent.untilNotReady(/what listens there does not answer in gRPC/);
     await new Promise(resolve => other.close(resolve));
 
-    await node.containerd.start();
+    await node.runtime.start();
     await agent.untilReady();
   },
 );

@@ -29,7 +29,7 @@ test('images are pulled with the credential that matches, and told to be there',
   assert.equal(image(0)?.bytesDone, image(0)?.bytesTotal);
   login('b-word', 'team-b');
   await until('team-b with the right credential', () => image(1)?.state === 'present', 3_000);
-  assert.match(await node.containerd.ctr('images', 'ls', '-q'), /team-b\/bill:v1/);
+  assert.match(await node.runtime.ctr('images', 'ls', '-q'), /team-b\/bill:v1/);
 });
 
 test('an image that somebody deletes is back within seconds, because containerd tells', limits, async t => {
@@ -42,7 +42,7 @@ test('an image that somebody deletes is back within seconds, because containerd 
   assert.deepEqual(flow.state.runtime.capabilities, { progress: true, pins: true, deletions: true });
   for (let time = 0; time < 3; time++) {
     changes.length = 0;
-    await node.containerd.ctr('images', 'rm', api.reference);
+    await node.runtime.ctr('images', 'rm', api.reference);
     await until(
       'it to be missed',
       () => changes.some(({ state, warm }) => state === 'waiting' && !warm),
@@ -59,7 +59,7 @@ test('what is there needs no registry, and what was deleted comes back', limits,
   first.flow.setConfig(configOf([api.reference], { resync: '1s' }));
   first.login();
   await first.until('the image', () => first.image()?.state === 'present');
-  await node.containerd.ctr('images', 'rm', api.reference);
+  await node.runtime.ctr('images', 'rm', api.reference);
   await first.until('it to be missed', () =>
     first.changes.some(({ state, warm }) => state === 'waiting' && !warm),
   );
@@ -103,11 +103,11 @@ test('a containerd that is killed in mid-pull is waited for, and the pull goes o
   flow.setConfig(configOf([big.reference]));
   login();
   await until('some bytes', () => (image()?.bytesDone ?? 0) > 1_000_000);
-  await node.containerd.kill('SIGKILL');
+  await node.runtime.kill('SIGKILL');
   await until('the loss', () => flow.state.runtime.state === 'unavailable' && image()?.state === 'waiting');
   assert.equal(image()?.failure?.kind, 'runtime');
   await node.registry.limit(undefined);
-  await node.containerd.start();
+  await node.runtime.start();
   await until('the image', () => image()?.state === 'present');
   assert.equal(flow.state.runtime.state, 'connected');
 });
@@ -115,13 +115,13 @@ test('a containerd that is killed in mid-pull is waited for, and the pull goes o
 test('a containerd that is not there yet is waited for', limits, async t => {
   const node = await startNode(t);
   const api = await publishImage(node.registry, { repository: 'team-a/api', tag: 'v1', layers: [1_000] });
-  await node.containerd.stop();
+  await node.runtime.stop();
   const { flow, login, image, until } = startFlow(t, node);
   flow.setConfig(configOf([api.reference]));
   login();
   await until('the complaint', () => /container runtime/.test(flow.state.runtime.problem ?? ''));
   assert.equal(image()?.state, 'waiting');
-  await node.containerd.start();
+  await node.runtime.start();
   await until('the image', () => image()?.state === 'present');
 });
 
@@ -183,7 +183,7 @@ test('what left the list is no longer pulled, and what came onto it is', limits,
     'the other image',
     () => image()?.wanted.image === api.reference && image()?.state === 'present',
   );
-  assert.doesNotMatch(await node.containerd.ctr('images', 'ls', '-q'), /team-a\/big/);
+  assert.doesNotMatch(await node.runtime.ctr('images', 'ls', '-q'), /team-a\/big/);
 });
 
 test('a pull that takes too long is a timeout, and is tried again', limits, async t => {

@@ -21,7 +21,7 @@ test(
     const { flow, login, image, until } = startFlow(t, node);
     /** The layers' sizes tell the images of one tag apart: by its id, which images carry our pin. */
     const pinned = async () => {
-      const lines = (await node.containerd.ctr('images', 'list')).split('\n');
+      const lines = (await node.runtime.ctr('images', 'list')).split('\n');
       return lines
         .filter(line => line.includes('io.pullready.pinned=true'))
         .map(line => line.split(' ', 1)[0]);
@@ -86,7 +86,7 @@ test(
     await second.until('the connection', () => second.flow.state.runtime.state === 'connected');
     second.login();
     await second.until('a look', () => second.flow.state.disk !== null);
-    assert.match(await node.containerd.ctr('images', 'list'), /io.pullready.pinned=true/);
+    assert.match(await node.runtime.ctr('images', 'list'), /io.pullready.pinned=true/);
   },
 );
 

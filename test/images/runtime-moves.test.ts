@@ -51,7 +51,7 @@ test(
     login();
     await until('the image', () => image()?.state === 'present');
 
-    await node.containerd.stop();
+    await node.runtime.stop();
     await until('the loss', () => flow.state.runtime.state === 'unavailable');
     await second.start();
     await until('the other one', () => flow.state.runtime.state === 'connected', 5_000);
@@ -62,7 +62,7 @@ test(
     );
 
     // An idle one that comes meanwhile is not looked at until the connection is lost.
-    await node.containerd.start();
+    await node.runtime.start();
     await second.kill('SIGKILL');
     await until('the wait for it', () => /is waited for: /.test(flow.state.runtime.problem ?? ''));
     await second.start();

@@ -55,7 +55,7 @@ test('a containerd that hangs is told, and its pulls go on when it does', limits
   login();
   await until('some bytes', () => (image()?.bytesDone ?? 0) > 500_000);
   const stoppedAt = performance.now();
-  await node.containerd.kill('SIGSTOP');
+  await node.runtime.kill('SIGSTOP');
   await until('the silence to be noticed', isLost, 20_000);
   const took = performance.now() - stoppedAt;
   assert.ok(took > 7_000 && took < 15_000, `${took} ms`);
@@ -67,7 +67,7 @@ test('a containerd that hangs is told, and its pulls go on when it does', limits
   await until('a new connection to get no answer', () =>
     /what listens there does not answer/.test(flow.state.runtime.problem ?? ''),
   );
-  await node.containerd.kill('SIGCONT');
+  await node.runtime.kill('SIGCONT');
   node.registry.limit(undefined);
   await untilAll('present');
   assert.deepEqual([flow.state.runtime.state, mostAtOnce()], ['connected', 1]);
@@ -83,9 +83,9 @@ test('a containerd that stops for a moment only is no loss', limits, async t => 
   flow.setConfig(configOf(images));
   login();
   await until('some bytes', () => (image()?.bytesDone ?? 0) > 500_000);
-  await node.containerd.kill('SIGSTOP');
+  await node.runtime.kill('SIGSTOP');
   await delay(4_000); // shorter than the agent's patience; there is nothing to be seen meanwhile
-  await node.containerd.kill('SIGCONT');
+  await node.runtime.kill('SIGCONT');
   await untilAll('present');
   assert.deepEqual(
     changes.filter(({ failure }) => failure),
@@ -105,15 +105,15 @@ test('a containerd that is killed again and again loses no image and no slot', l
   for (let time = 0; time < 3; time++) {
     await until('three pulls', () => pulling() === 3);
     // The second time it is not even killed by what can be waited for.
-    if (time === 1) await node.containerd.kill('SIGSTOP');
-    await node.containerd.kill('SIGKILL');
+    if (time === 1) await node.runtime.kill('SIGSTOP');
+    await node.runtime.kill('SIGKILL');
     await until('the loss', isLost);
-    await node.containerd.start();
+    await node.runtime.start();
   }
   node.registry.limit(undefined);
   await untilAll('present');
   assert.equal(mostAtOnce(), 3);
-  const list = await node.containerd.ctr('images', 'ls', '-q');
+  const list = await node.runtime.ctr('images', 'ls', '-q');
   for (const image of images) assert.ok(list.includes(image), image);
 });
 
@@ -124,30 +124,30 @@ test('a directory that is not there yet, and a socket that goes and comes', limi
     2_000_000,
   );
   const directory = join(node.hostRoot, 'run/containerd');
-  await node.containerd.stop();
+  await node.runtime.stop();
   await rm(directory, { recursive: true });
   flow.setConfig(configOf(images, { resync: '1s' }));
   login();
   await until('the complaint', () => /there is no socket at \/run/.test(flow.state.runtime.problem ?? ''));
   node.registry.limit(1_000_000);
-  await node.containerd.start();
+  await node.runtime.start();
 
   // Without its socket a connection goes on; so does the pull on it.
   await until('the pull', () => (image()?.bytesDone ?? 0) > 0);
-  await rm(node.containerd.socket);
+  await rm(node.runtime.socket);
   await untilAll('present');
   assert.equal(image()?.attempts, 1);
   assert.equal(flow.state.runtime.state, 'connected');
 
   // It comes again in a new directory, with an image less.
   node.registry.limit(undefined);
-  await node.containerd.stop();
+  await node.runtime.stop();
   await until('the loss', () => flow.state.runtime.state === 'unavailable');
   await rm(directory, { recursive: true });
-  await node.containerd.start();
+  await node.runtime.start();
   await until('the new connection', () => flow.state.runtime.state === 'connected');
   changes.length = 0;
-  await node.containerd.ctr('images', 'rm', images[0] ?? '');
+  await node.runtime.ctr('images', 'rm', images[0] ?? '');
   await until('the image to be missed', () => changes.some(({ warm }) => !warm));
   await untilAll('present');
 });
@@ -296,10 +296,10 @@ test('a thousand cancelled pulls leave no stream, timer, file or slot behind', l
   };
   // Some first, because what is used for the first time may stay.
   for (let round = 0; round < 4; round++) await cancelFifty();
-  const before = await heldAtRest(node.containerd.pid());
+  const before = await heldAtRest(node.runtime.pid());
   const heap = process.memoryUsage().heapUsed;
   for (let round = 0; round < 20; round++) await cancelFifty();
-  const after = await heldAtRest(node.containerd.pid());
+  const after = await heldAtRest(node.runtime.pid());
   for (const [index, [what, count]] of after.entries())
     assert.ok(count <= (before[index]?.[1] ?? 0) + 3, `${what}: ${before}, and then ${after}`);
   const grown = process.memoryUsage().heapUsed - heap;

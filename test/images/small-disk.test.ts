@@ -70,8 +70,8 @@ test(
       flow.state.images.map(({ attempts }) => attempts),
       [1, 1, 0],
     );
-    assert.doesNotMatch(await node.containerd.ctr('content', 'active'), /sha256/);
-    assert.equal(await node.containerd.ctr('leases', 'ls', '-q'), '');
+    assert.doesNotMatch(await node.runtime.ctr('content', 'active'), /sha256/);
+    assert.equal(await node.runtime.ctr('leases', 'ls', '-q'), '');
     assert.ok(
       lowest() > filledTo - 1.5 * rate,
       `${lowest()}: a second of download, and half a one to end it`,

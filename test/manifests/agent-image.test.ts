@@ -65,7 +65,7 @@ it('docker builds the image from the Dockerfile, with what this machine has', {
     assert.match(stdout, /ready/);
     for (const file of ['var/lib/kubelet/config.json', 'root/.docker/config.json'])
       await assertWritten(node, file);
-    assert.match(await node.containerd.ctr('images', 'ls', '-q'), new RegExp(`^${reference}$`, 'm'));
+    assert.match(await node.runtime.ctr('images', 'ls', '-q'), new RegExp(`^${reference}$`, 'm'));
   });
 
   await test.test('run with them, it has no capability, no way to one and no root to write to', async t => {

@@ -39,7 +39,7 @@ describe('the rendered pod, started on a node with no more rights than it is giv
     await untilReady(agent);
 
     for (const file of [kubeletFile, dockerFile]) await assertWritten(node, file);
-    assert.match(await node.containerd.ctr('images', 'ls', '-q'), new RegExp(`^${reference}$`, 'm'));
+    assert.match(await node.runtime.ctr('images', 'ls', '-q'), new RegExp(`^${reference}$`, 'm'));
     const { disk, node: name } = await statusOf(agent);
     assert.ok(disk.freeBytes, 'it sees the file system of the images without a mount of it');
     assert.equal(name, 'node-1');
@@ -98,7 +98,7 @@ describe('the rendered pod, started on a node with no more rights than it is giv
         'pullready-registry': { '.dockerconfigjson': secretFor(node) },
       },
       node: node.hostRoot,
-      containerd: node.containerd,
+      containerd: node.runtime,
       directory: join(directory, 'container'),
     });
     return agent;

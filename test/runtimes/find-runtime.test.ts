@@ -63,7 +63,7 @@ test('auto finds containerd at its usual place and knows its version', limits, a
   const named = await findRuntime(`unix:///var${containerd}`, node.hostRoot, never);
   named.close();
   await named.closed;
-  await node.containerd.kill('SIGKILL');
+  await node.runtime.kill('SIGKILL');
   await runtime.closed;
   await assert.rejects(runtime.listImages(never), /listing the images of the container runtime/);
 });
@@ -162,22 +162,22 @@ test('an idle runtime is left alone while the one that was used restarts', limit
     await how();
     await runtime.closed;
   };
-  await lose(() => node.containerd.stop());
-  await node.containerd.start();
+  await lose(() => node.runtime.stop());
+  await node.runtime.start();
   await serveAt(t, node.hostRoot, k3s);
 
   // Its socket stays when it is killed, and goes when it is stopped.
-  await lose(() => node.containerd.kill('SIGKILL'));
+  await lose(() => node.runtime.kill('SIGKILL'));
   await assert.rejects(find(t, finder), {
     message: `looking for a container runtime: ${containerd} was used before and is waited for: ${containerd} (nothing listens there), ${k3s} (it answers and has no pods); start that one again, or say with --runtime which one is to be used`,
   });
-  await node.containerd.start();
-  await lose(() => node.containerd.stop());
+  await node.runtime.start();
+  await lose(() => node.runtime.stop());
   await assert.rejects(
     find(t, finder),
     /is waited for: \/run\/k3s\/containerd\/containerd\.sock \(it answers/,
   );
-  await node.containerd.start();
+  await node.runtime.start();
   assert.equal((await find(t, finder)).endpoint, `unix://${containerd}`);
   assert.match(
     finder.reason ?? '',
@@ -190,8 +190,8 @@ test('pods that run elsewhere now are followed, also while the former hangs', li
   const finder = new RuntimeFinder('auto', node.hostRoot);
   const former = await find(t, finder);
   await serveAt(t, node.hostRoot, crio, withPods);
-  await node.containerd.kill('SIGSTOP');
-  cleanUp(t, () => node.containerd.kill('SIGCONT'));
+  await node.runtime.kill('SIGSTOP');
+  cleanUp(t, () => node.runtime.kill('SIGCONT'));
   former.close();
   await former.closed;
   assert.equal((await find(t, finder)).endpoint, `unix://${crio}`);

@@ -16,6 +16,8 @@ export type TestedRuntime = {
   readonly capabilities: {
     /** Some tell only in the end of how many bytes there are in total. */
     readonly progress: 'of a total' | 'of bytes' | 'none';
+    /** Otherwise a layer may be missing from it for a moment; whoever shows it passes over that. */
+    readonly progressOnlyGrows: boolean;
     readonly pins: boolean;
     readonly watchDeletions: boolean;
     /** Breaks off a request that has no answer yet when its pull is cancelled; others wait for the answer. */
@@ -39,7 +41,14 @@ export type Daemon = Pick<NodeProgram, 'socket' | 'start' | 'stop' | 'kill' | 'p
 
 export const containerd: TestedRuntime = {
   name: 'containerd',
-  capabilities: { progress: 'of a total', pins: true, watchDeletions: true, cancelsRequests: true },
+  // A layer that has come is no ingest any more, and gets the label with its repository a moment later.
+  capabilities: {
+    progress: 'of a total',
+    progressOnlyGrows: false,
+    pins: true,
+    watchDeletions: true,
+    cancelsRequests: true,
+  },
   imageDirectory: '/var/lib/containerd',
   create(options) {
     const program = createContainerd(options);
@@ -56,7 +65,13 @@ export const containerd: TestedRuntime = {
 export const docker: TestedRuntime = {
   name: 'docker',
   // Its client of registries knows of no cancellation until there is an answer to read.
-  capabilities: { progress: 'of a total', pins: false, watchDeletions: true, cancelsRequests: false },
+  capabilities: {
+    progress: 'of a total',
+    progressOnlyGrows: true,
+    pins: false,
+    watchDeletions: true,
+    cancelsRequests: false,
+  },
   imageDirectory: '/var/lib/docker',
   // A layer that failed would be tried five times, with up to 20 seconds between; what is said in the end is the same.
   create: options => withDockerApi(createDockerEngine({ ...options, layerAttempts: 1 })),
@@ -66,7 +81,13 @@ export const docker: TestedRuntime = {
 export const podman: TestedRuntime = {
   name: 'podman',
   // It names a layer when it begins with it, so that there may always be one more.
-  capabilities: { progress: 'of bytes', pins: false, watchDeletions: false, cancelsRequests: true },
+  capabilities: {
+    progress: 'of bytes',
+    progressOnlyGrows: true,
+    pins: false,
+    watchDeletions: false,
+    cancelsRequests: true,
+  },
   imageDirectory: '/var/lib/containers',
   create: options => withDockerApi(createPodmanEngine(options)),
   connect: connectDocker,

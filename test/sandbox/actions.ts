@@ -47,12 +47,8 @@ export const actions: Readonly<Record<string, Action>> = {
   },
   'delete-image': {
     meaning: `deletes ${deleted} from the node behind the agent's back`,
-    async run({ node: { containerd } }) {
-      const lines = (await containerd.ctr('images', 'ls')).trim().split('\n');
-      const digest = lines.find(line => line.includes(`/${deleted}:`))?.match(/sha256:[0-9a-f]{64}/)?.[0];
-      if (digest === undefined) return `${deleted} is not on the node.`;
-      const names = lines.filter(line => line.includes(digest)).flatMap(line => line.split(' ').slice(0, 1));
-      await containerd.ctr('images', 'rm', '--sync', ...names);
+    async run({ node: { runtime } }) {
+      if (!(await runtime.deleteImages(`/${deleted}:`))) return `${deleted} is not on the node.`;
       return `${deleted} is gone from the node. The agent looks every ${resyncSeconds} seconds and pulls it again.`;
     },
   },
@@ -70,18 +66,18 @@ export const actions: Readonly<Record<string, Action>> = {
       return 'The Secret team-a is good again.';
     },
   },
-  'stop-containerd': {
+  'stop-runtime': {
     meaning: 'stops the container runtime',
-    async run({ node: { containerd } }) {
-      await containerd.stop();
-      return 'containerd is stopped.';
+    async run({ node: { runtime } }) {
+      await runtime.stop();
+      return 'The container runtime is stopped.';
     },
   },
-  'start-containerd': {
+  'start-runtime': {
     meaning: 'starts it again',
-    async run({ node: { containerd } }) {
-      await containerd.start();
-      return 'containerd runs.';
+    async run({ node: { runtime } }) {
+      await runtime.start();
+      return 'The container runtime runs.';
     },
   },
 };

@@ -5,6 +5,9 @@ import { dieWithStarter } from './program.ts';
 import { project } from './sandbox-directory.ts';
 import type { SandboxNode } from './sandbox-node.ts';
 
+/** Where an agent finds what it works on. */
+type NodePlaces = Pick<SandboxNode, 'secretsDir' | 'configFile' | 'hostRoot'>;
+
 /** The agent on a sandbox node, in the foreground of the terminal. */
 export type ForegroundAgent = {
   /** Its exit status or the signal that ended it, once it has ended. Rejects if it could not be started. */
@@ -16,7 +19,7 @@ export type ForegroundAgent = {
  * Runs the agent from source with our terminal as its input and output. It is in a session of its own: Ctrl-C reaches
  * it only through `kill`, once, because a second signal makes it leave at once. If we die, it gets a SIGTERM.
  */
-export function runAgentInForeground(node: SandboxNode, flags: readonly string[]): ForegroundAgent {
+export function runAgentInForeground(node: NodePlaces, flags: readonly string[]): ForegroundAgent {
   const command = [process.execPath, join(project, 'agent/main.ts'), 'run', ...agentFlags(node), ...flags];
   const [file, ...args] = [...dieWithStarter('TERM'), ...command];
   const child: ChildProcess = spawn(file, args, {
@@ -30,7 +33,7 @@ export function runAgentInForeground(node: SandboxNode, flags: readonly string[]
   };
 }
 
-function agentFlags(node: SandboxNode): string[] {
+function agentFlags(node: NodePlaces): string[] {
   const values = {
     secrets: node.secretsDir,
     config: node.configFile,

@@ -19,9 +19,9 @@ const victim = `
   const node = await startSandboxNode({ directory: process.env.DIRECTORY, users });
   const image = await publishImage(node.registry, { repository: 'a', tag: '1', layers: [1000, 20_000_000] });
   node.registry.limit(1_000_000);
-  node.containerd.ctr('images', 'pull', '--plain-http', '--user', 'user:password', image.reference);
+  node.runtime.ctr('images', 'pull', '--plain-http', '--user', 'user:password', image.reference);
   const children = readFileSync('/proc/self/task/' + process.pid + '/children', 'utf8').trim().split(' ');
-  console.log(JSON.stringify({ containerd: node.containerd.pid(), children: children.map(Number) }));
+  console.log(JSON.stringify({ containerd: node.runtime.pid(), children: children.map(Number) }));
   setInterval(() => {}, 1000);
 `;
 
@@ -45,7 +45,7 @@ test('a sandbox that is killed leaves nothing running or mounted, and the next s
 
   const node = await startSandboxNode({ directory, users: [] });
   try {
-    await node.containerd.ctr('images', 'ls');
+    await node.runtime.ctr('images', 'ls');
   } finally {
     await node.stop();
   }

@@ -2,14 +2,15 @@ import { randomBytes } from 'node:crypto';
 import { dockerConfigJson } from './docker-config.ts';
 import { type PublishedImage, publishImage } from './images.ts';
 import { extraImage, type SandboxImage, sandboxImages } from './sandbox-images.ts';
-import { type SandboxNode, startSandboxNode } from './sandbox-node.ts';
+import { type SandboxNode, startSandboxNodeWith } from './sandbox-node.ts';
+import { type RuntimeName, runtimeChoices, type SandboxRuntime } from './sandbox-runtime.ts';
 
 /** The two who may pull. team-b may pull everything, team-a not what is team-b's. */
 export type Team = 'team-a' | 'team-b';
 
 /** A sandbox node with everything on it that there is to see. */
 export type Demonstration = {
-  readonly node: SandboxNode;
+  readonly node: SandboxNode<SandboxRuntime>;
   /** The repositories that the config lists; `writeConfig` makes a change of it true. */
   readonly listed: Set<string>;
   writeConfig(): Promise<void>;
@@ -24,16 +25,17 @@ export const resyncSeconds = 10;
 const bytesPerSecond = 25 * 1024 * 1024;
 
 /**
- * Starts a sandbox node, publishes the sandbox's images, and writes two Secrets and a config.
+ * Starts a sandbox node with this runtime, publishes the sandbox's images, and writes two Secrets and a config.
  *
  * @param step is told what was done, after each step
  */
 export async function startDemonstration(
   directory: string,
+  runtime: RuntimeName,
   step: (done: string) => void,
   signal: AbortSignal,
 ): Promise<Demonstration> {
-  const node = await startSandboxNode({
+  const node = await startSandboxNodeWith(runtimeChoices[runtime].create, {
     directory,
     users: [
       { name: 'team-a', password: newPassword(), repositories: ['team-a/', 'tools/'] },
@@ -41,7 +43,7 @@ export async function startDemonstration(
     ],
   });
   try {
-    step(`containerd started, and a registry on ${node.registry.host}`);
+    step(`${runtime} started, and a registry on ${node.registry.host}`);
     const images = await publishImages(node, signal);
     const megabytes = Math.round(images.reduce((sum, { bytes }) => sum + bytes, 0) / 1e6);
     const made = images.filter(({ isNew }) => isNew).length;
@@ -65,7 +67,10 @@ export function newPassword(): string {
   return randomBytes(15).toString('base64url');
 }
 
-async function publishImages(node: SandboxNode, signal: AbortSignal): Promise<PublishedImage[]> {
+async function publishImages(
+  node: SandboxNode<SandboxRuntime>,
+  signal: AbortSignal,
+): Promise<PublishedImage[]> {
   const images: PublishedImage[] = [];
   for (const recipe of [...sandboxImages, extraImage]) {
     signal.throwIfAborted();
@@ -74,7 +79,10 @@ async function publishImages(node: SandboxNode, signal: AbortSignal): Promise<Pu
   return images;
 }
 
-function demonstrationOf(node: SandboxNode, images: readonly PublishedImage[]): Demonstration {
+function demonstrationOf(
+  node: SandboxNode<SandboxRuntime>,
+  images: readonly PublishedImage[],
+): Demonstration {
   const { host } = node.registry;
   const listed = new Set(sandboxImages.map(({ repository }) => repository));
   const registryKeys = { 'team-a': host, 'team-b': `${host}/team-b` } as const;

@@ -1,6 +1,7 @@
 import { join, relative } from 'node:path';
 import { actionList } from './actions.ts';
 import { project, sandboxDirectory, tryPrefix } from './sandbox-directory.ts';
+import { type RuntimeName, runtimeChoices } from './sandbox-runtime.ts';
 
 /**
  * What a person is told when the sandbox is ready: commands to type in a second terminal, each on one line of at most
@@ -8,14 +9,14 @@ import { project, sandboxDirectory, tryPrefix } from './sandbox-directory.ts';
  *
  * @param listen the `--listen` of the agent
  */
-export function invitation(listen: string): string {
+export function invitation(listen: string, runtime: RuntimeName): string {
   const node = relative(project, join(sandboxDirectory, 'node'));
   const looks = [
     ...(listen === 'none' ? [] : pages(listen)),
     '# What the kubelet would read.',
     `cat ${node}/var/lib/kubelet/config.json`,
-    "# The images in the node's containerd.",
-    `ctr -a ${node}/run/containerd/containerd.sock -n k8s.io images ls -q`,
+    `# The images in the node's ${runtime}.`,
+    runtimeChoices[runtime].listCommand(node),
   ];
   return `
 The agent runs now. Things to try from a second terminal, in ${project}:

@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import net from 'node:net';
 import { Transform } from 'node:stream';
@@ -47,8 +48,11 @@ export async function openLink({ port, target }: { port: number; target: () => n
   return { port: portOf(server), limit: pace.limit, close };
 }
 
-/** A port of 127.0.0.1 that was free a moment ago; the preferred one if it was. */
-export async function freePort(preferred = 0): Promise<number> {
+/**
+ * A port of 127.0.0.1 that was free a moment ago; the preferred one if it was. Another one is none that the system gives
+ * to whoever asks for any, so that it stays free.
+ */
+export async function freePort(preferred = randomInt(15_000, 30_000)): Promise<number> {
   const server = net.createServer().listen(preferred, '127.0.0.1');
   try {
     await once(server, 'listening');

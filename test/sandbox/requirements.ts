@@ -22,15 +22,24 @@ export const sandboxRequirements: readonly Requirement[] = [
   { program: 'mount', debianPackage: 'mount', purpose: "the node's own directories in that namespace" },
 ];
 
+/** What the sandbox runs besides if it has docker. */
+export const dockerRequirements: readonly Requirement[] = [
+  { program: 'dockerd', debianPackage: 'docker.io', purpose: "docker's engine" },
+  {
+    program: 'docker',
+    debianPackage: 'docker.io',
+    purpose: 'looking into docker, pulling with what was written',
+  },
+];
+
 /** What the tests run: the sandbox, what renders the manifests, what slows a write down, and what reads the result. */
 export const testRequirements: readonly Requirement[] = [
   ...sandboxRequirements,
+  ...dockerRequirements,
   { program: 'kubectl', debianPackage: 'kubernetes-client', purpose: 'rendering the manifests' },
   { program: 'strace', debianPackage: 'strace', purpose: 'slow and failing system calls' },
   { program: 'mkfs.ext4', debianPackage: 'e2fsprogs', purpose: 'a disk that is soon full' },
   { program: 'skopeo', debianPackage: 'skopeo', purpose: 'pulling with what was written' },
-  { program: 'docker', debianPackage: 'docker.io', purpose: 'pulling with what was written' },
-  { program: 'dockerd', debianPackage: 'docker.io', purpose: 'the engine that docker needs for it' },
   { program: 'podman', debianPackage: 'podman', purpose: "another engine with docker's API" },
   {
     program: 'docker-credential-ecr-login',

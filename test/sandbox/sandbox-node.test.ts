@@ -61,10 +61,10 @@ test('an index of three platforms gives every platform its own image', options, 
   const node = await temporaryNode(t, { users });
   const platforms = ['linux/amd64', 'linux/arm64', 'linux/arm/v7'];
   const image = await publishImage(node.registry, { ...smallImage, repository: 'team-a/multi', platforms });
-  await node.containerd.ctr(
+  await node.runtime.ctr(
     ...['images', 'pull', '--plain-http', '--user', 'second:second-1', '--all-platforms', image.reference],
   );
-  const [, row] = (await node.containerd.ctr('images', 'ls', `name==${image.reference}`)).split('\n');
+  const [, row] = (await node.runtime.ctr('images', 'ls', `name==${image.reference}`)).split('\n');
   assert.match(row ?? '', /image\.index\.v1\+json .*linux\/amd64,linux\/arm\/v7,linux\/arm64/);
 });
 
@@ -76,11 +76,11 @@ test(
     const image = await publishImage(node.registry, { ...smallImage, repository: 'team-a/api' });
     await pull(node, image, 'first:first-1');
 
-    await node.containerd.kill('SIGKILL');
-    assert.equal(node.containerd.pid(), undefined);
-    await assert.rejects(node.containerd.ctr('images', 'ls'));
-    await node.containerd.start();
-    assert.match(await node.containerd.ctr('images', 'ls', '-q'), new RegExp(image.reference));
+    await node.runtime.kill('SIGKILL');
+    assert.equal(node.runtime.pid(), undefined);
+    await assert.rejects(node.runtime.ctr('images', 'ls'));
+    await node.runtime.start();
+    assert.match(await node.runtime.ctr('images', 'ls', '-q'), new RegExp(image.reference));
 
     await node.registry.kill();
     await assert.rejects(pull(node, image, 'first:first-1'), /EOF|reset|closed/);
@@ -107,7 +107,7 @@ test('nothing of the system is touched and nothing is mounted for others', optio
   assert.ok(!(await readFile('/proc/self/mountinfo', 'utf8')).includes(node.directory));
   assert.deepEqual(await lookAtSystem(), before);
   await stat(join(node.hostRoot, 'run/cni/net.d')); // what containerd would make below /etc
-  const ofContainerd = await readFile(`/proc/${node.containerd.pid()}/mountinfo`, 'utf8');
+  const ofContainerd = await readFile(`/proc/${node.runtime.pid()}/mountinfo`, 'utf8');
   assert.ok(
     ofContainerd.includes(join(node.directory, 'node/var')),
     'containerd has the directory of the node as /var',
@@ -120,7 +120,7 @@ test('a node in a very deep directory works, and leaves no short way into it beh
   cleanUp(t, async () => node?.stop());
   const directory = join(top, ...Array<string>(12).fill('a-deep-directory'));
   node = await startSandboxNode({ directory, users });
-  await node.containerd.ctr('version');
+  await node.runtime.ctr('version');
   assert.notEqual(node.hostRoot, join(directory, 'node'));
   await node.stop();
   await assert.rejects(stat(node.hostRoot), { code: 'ENOENT' });
@@ -162,7 +162,7 @@ test('a port that somebody else has taken since is left to them', options, async
 
 async function pull(node: SandboxNode, { reference }: PublishedImage, user?: string): Promise<void> {
   const login = user === undefined ? [] : ['--user', user];
-  await node.containerd.ctr('images', 'pull', '--plain-http', ...login, reference);
+  await node.runtime.ctr('images', 'pull', '--plain-http', ...login, reference);
 }
 
 async function lookAtSystem(): Promise<unknown> {

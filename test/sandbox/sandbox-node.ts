@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { type Containerd, type ContainerdOptions, createContainerd } from './containerd.ts';
 import { updateKubeletVolume, type VolumePayload } from './kubelet-volume.ts';
+import type { NodeProgram } from './node-program.ts';
 import { type Registry, type RegistryOptions, startRegistry } from './registry.ts';
 
 /** Where the sandbox lives, and who and what is known in it. What is there from an earlier run is used again. */
@@ -15,8 +16,8 @@ export type SandboxNodeOptions = {
   readonly names?: ContainerdOptions['names'];
 };
 
-/** A node's worth of real parts in one directory: a root with containerd in it, Secret and config volumes, a registry. */
-export type SandboxNode = {
+/** A node's worth of real parts in one directory: a root with a runtime on it, Secret and config volumes, a registry. */
+export type SandboxNode<Runtime extends NodeProgram = Containerd> = {
   readonly directory: string;
   /** What stands in for the node's `/`; short enough for the sockets below it. */
   readonly hostRoot: string;
@@ -24,7 +25,7 @@ export type SandboxNode = {
   readonly secretsDir: string;
   /** `config.yaml` in the mounted config volume. */
   readonly configFile: string;
-  readonly containerd: Containerd;
+  readonly runtime: Runtime;
   readonly registry: Registry;
   /** Writes the volume of a Secret as the kubelet does; `{}` is an optional Secret that does not exist. */
   updateSecret(name: string, payload: VolumePayload): Promise<void>;
@@ -37,7 +38,15 @@ export type SandboxNode = {
 };
 
 /** Starts containerd and the registry; the volumes are empty. What was started is stopped again if something fails. */
-export async function startSandboxNode(options: SandboxNodeOptions): Promise<SandboxNode> {
+export function startSandboxNode(options: SandboxNodeOptions): Promise<SandboxNode> {
+  return startSandboxNodeWith(createContainerd, options);
+}
+
+/** The same with another runtime. */
+export async function startSandboxNodeWith<Runtime extends NodeProgram>(
+  create: (options: ContainerdOptions) => Runtime,
+  options: SandboxNodeOptions,
+): Promise<SandboxNode<Runtime>> {
   const { directory } = options;
   const hostRoot = join(directory, 'node');
   const secretsDir = join(directory, 'secrets');
@@ -46,15 +55,15 @@ export async function startSandboxNode(options: SandboxNodeOptions): Promise<San
   await rm(join(directory, 'log'), { recursive: true, force: true });
   const shortRoot = await shortWayTo(hostRoot);
 
-  const containerd = createContainerd({
+  const runtime = create({
     nodeRoot: shortRoot,
-    logFile: join(directory, 'log/containerd.log'),
+    logFile: join(directory, 'log/runtime.log'),
     names: options.names,
   });
-  const [node, registry] = await Promise.allSettled([containerd.start(), startRegistryOnItsPort(options)]);
+  const [node, registry] = await Promise.allSettled([runtime.start(), startRegistryOnItsPort(options)]);
 
   async function stop(): Promise<void> {
-    await containerd.stop();
+    await runtime.stop();
     if (registry.status === 'fulfilled') await registry.value.stop();
     if (shortRoot !== hostRoot) await rm(shortRoot, { force: true });
   }
@@ -67,7 +76,7 @@ export async function startSandboxNode(options: SandboxNodeOptions): Promise<San
     hostRoot: shortRoot,
     secretsDir,
     configFile: join(configDir, 'config.yaml'),
-    containerd,
+    runtime,
     registry: registry.value,
     updateSecret: async (name, payload) => void (await updateKubeletVolume(join(secretsDir, name), payload)),
     removeSecret: async name => await rm(join(secretsDir, name), { recursive: true, force: true }),

@@ -11,7 +11,7 @@ import { waitUntil } from './wait-until.ts';
 
 const options = { timeout: 40_000 };
 
-describe('npm start', { timeout: 90_000 }, () => {
+describe('npm start', { timeout: 150_000 }, () => {
   let directory: string;
   let firstRunMs: number;
 
@@ -77,7 +77,7 @@ describe('npm start', { timeout: 90_000 }, () => {
       );
 
       await breakAndMend(sandbox, 'break-secret', 'mend-secret');
-      await breakAndMend(sandbox, 'stop-containerd', 'start-containerd');
+      await breakAndMend(sandbox, 'stop-runtime', 'start-runtime');
       // Last of all, so that nothing but the agent's periodic look brings it back.
       await act('delete-image');
       assert.doesNotMatch(await imagesOnNode(), /team-a\/web:/);
@@ -90,6 +90,35 @@ describe('npm start', { timeout: 90_000 }, () => {
       await nothingLeft(0);
     },
   );
+
+  it(
+    'with --sandbox-runtime docker the same node has docker, and the agent warms that',
+    options,
+    async () => {
+      const sandbox = start('--sandbox-runtime', 'docker');
+      await isReady(sandbox);
+      const { runtime } = JSON.parse(await page(sandbox, 'status'));
+      assert.deepEqual([runtime.name, runtime.endpoint], ['docker', 'unix:///run/docker.sock']);
+      assert.match(sandbox.output(), /docker -H unix:\/\/\S+\/run\/docker\.sock images/);
+      await breakAndMend(sandbox, 'stop-runtime', 'start-runtime');
+      await act('delete-image');
+      const isBack = async () => {
+        const { images } = JSON.parse(await page(sandbox, 'status'));
+        const web = images.find(({ image }: { image: string }) => image.includes('/team-a/web:'));
+        return web.state === 'present' && web.durationMs !== null && web.attempts === 1;
+      };
+      await waitUntil(isBack, waiting('the deleted image'));
+      sandbox.kill('SIGINT');
+      assert.equal((await sandbox.ended).status, 0);
+      await nothingLeft(0);
+    },
+  );
+
+  it('a runtime that it does not have is refused before anything is started', options, async () => {
+    const { status, output } = await start('--sandbox-runtime=rkt').ended;
+    assert.equal(status, 1);
+    assert.match(output, /--sandbox-runtime is one of containerd, docker, not rkt/);
+  });
 
   it(
     'a sandbox that is killed takes all its processes with it, and can be started again',
@@ -139,7 +168,7 @@ describe('npm start', { timeout: 90_000 }, () => {
 
   /** What containerd was asked to pull since the sandbox was last started. */
   async function pullRequests(): Promise<readonly string[]> {
-    const log = await readFile(join(directory, 'log/containerd.log'), 'utf8');
+    const log = await readFile(join(directory, 'log/runtime.log'), 'utf8');
     return log.match(/PullImage \\"[^"]*\\""/g) ?? [];
   }
 

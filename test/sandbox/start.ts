@@ -5,15 +5,20 @@ import { serveControl } from './control.ts';
 import { type Demonstration, startDemonstration } from './demonstration.ts';
 import { invitation } from './invitation.ts';
 import { freePort } from './link.ts';
-import { ensureRequirements, sandboxRequirements, searchPath } from './requirements.ts';
+import { ensureRequirements, searchPath } from './requirements.ts';
 import { sandboxDirectory } from './sandbox-directory.ts';
+import { type RuntimeName, runtimeChoices } from './sandbox-runtime.ts';
 
-// `npm start`: a sandbox node in SANDBOX_DIR or .sandbox, and the agent on it until Ctrl-C. Arguments go to the agent.
+// `npm start`: a sandbox node in SANDBOX_DIR or .sandbox, with the runtime of --sandbox-runtime, and the agent on it until
+// Ctrl-C. All other arguments go to the agent.
 
-async function main(agentArgs: readonly string[]): Promise<number> {
+const runtimeFlag = 'sandbox-runtime';
+
+async function main(args: readonly string[]): Promise<number> {
   const interruption = watchForInterruption();
+  const { runtime, agentArgs } = chooseRuntime(args);
   process.env.PATH = searchPath();
-  await ensureRequirements(sandboxRequirements);
+  await ensureRequirements(runtimeChoices[runtime].requirements);
 
   let demonstration: Demonstration | undefined;
   const control = await serveControl(sandboxDirectory, async ([name = '']) => {
@@ -24,9 +29,9 @@ async function main(agentArgs: readonly string[]): Promise<number> {
   });
   try {
     console.log(`\nA node made of real parts, in ${sandboxDirectory}`);
-    demonstration = await startDemonstration(sandboxDirectory, stepReporter(), interruption.signal);
+    demonstration = await startDemonstration(sandboxDirectory, runtime, stepReporter(), interruption.signal);
     const listen = listenFlag(agentArgs) ?? `127.0.0.1:${await freePort(9797)}`;
-    if (!agentArgs.includes('--once')) console.log(invitation(listen));
+    if (!agentArgs.includes('--once')) console.log(invitation(listen, runtime));
     else console.log();
     interruption.signal.throwIfAborted();
 
@@ -74,6 +79,27 @@ function stepReporter(): (done: string) => void {
     console.log(`  ${((now - last) / 1000).toFixed(1).padStart(5)} s  ${done}`);
     last = now;
   };
+}
+
+/** Takes `--sandbox-runtime` out of the arguments; all others are the agent's. */
+function chooseRuntime(args: readonly string[]): { runtime: RuntimeName; agentArgs: readonly string[] } {
+  const options = { [runtimeFlag]: { type: 'string' } } as const;
+  const { values, tokens } = parseArgs({ args: [...args], options, strict: false, tokens: true });
+  const own = new Set(
+    tokens.flatMap(token => {
+      if (token.kind !== 'option' || token.name !== runtimeFlag) return [];
+      return token.inlineValue ? [token.index] : [token.index, token.index + 1];
+    }),
+  );
+  const runtime = String(values[runtimeFlag] ?? 'containerd');
+  const names = Object.keys(runtimeChoices);
+  if (!isRuntimeName(runtime))
+    throw new Error(`--${runtimeFlag} is one of ${names.join(', ')}, not ${runtime}`);
+  return { runtime, agentArgs: args.filter((_, index) => !own.has(index)) };
+}
+
+function isRuntimeName(text: string): text is RuntimeName {
+  return Object.hasOwn(runtimeChoices, text);
 }
 
 function listenFlag(args: readonly string[]): string | undefined {

@@ -17,7 +17,7 @@ const kindsByText: KindsByText = [
   ['auth', /\bunauthorized\b|(?<!permission )\bdenied\b|no basic auth credentials|authentication required/i],
   ['auth', /\b(?:status|http)\D{0,30}\b40[13]\b/i],
   // It is no registry that does not know the address of its own API.
-  ['unreachable', /status code from registry 404/i],
+  ['unreachable', /pinging container registry.*\b404\b/i],
   [
     'not-found',
     /(?:manifest|name|blob) unknown|unknown blob|: not found|"" not found|status\D{0,30}\b404\b/i,

@@ -17,7 +17,7 @@ async function start(t: TestContext) {
     users: [{ name: 'team-a', password: 'a-word', repositories: ['*'] }],
   });
   const runtime = await findRuntime('auto', node.hostRoot, signal);
-  const connection = await openGrpcConnection(node.containerd.socket, signal);
+  const connection = await openGrpcConnection(node.runtime.socket, signal);
   cleanUp(t, () => {
     runtime.close();
     connection.close();
@@ -31,9 +31,7 @@ async function start(t: TestContext) {
   const id = async () => (await runtime.listImages(signal)).get(name)?.id ?? '';
   /** The names of the images that carry a label, as ctr tells them. */
   const labelled = async (label: string) => {
-    const lines = (await node.containerd.ctr('images', 'list'))
-      .split('\n')
-      .filter(line => line.includes(label));
+    const lines = (await node.runtime.ctr('images', 'list')).split('\n').filter(line => line.includes(label));
     return lines.map(line => line.split(' ', 1)[0]);
   };
   return { node, name, id, pull, publish, labelled, pins: new ContainerdPins(connection.transport) };
@@ -71,7 +69,7 @@ test('a tag that was moved leaves the pin on the image of before, where it is fo
 
 test('the pin of somebody else is none of ours', limits, async t => {
   const { node, id, name, labelled, pins } = await start(t);
-  await node.containerd.ctr('images', 'label', name, 'io.cri-containerd.pinned=pinned');
+  await node.runtime.ctr('images', 'label', name, 'io.cri-containerd.pinned=pinned');
   assert.deepEqual(await pins.list(signal), { ours: new Set(), others: new Set([name]), lost: new Set() });
   await pins.unpin(await id(), signal);
   assert.deepEqual(await labelled('io.cri-containerd.pinned=pinned'), [name]);
@@ -81,8 +79,8 @@ test('an image that is gone takes its pin along, and is no failure', limits, asy
   const { node, id, name, pins } = await start(t);
   const before = await id();
   await pins.pin(before, signal);
-  const everything = (await node.containerd.ctr('images', 'list', '-q')).trim().split('\n');
-  await node.containerd.ctr('images', 'rm', ...everything);
+  const everything = (await node.runtime.ctr('images', 'list', '-q')).trim().split('\n');
+  await node.runtime.ctr('images', 'rm', ...everything);
   assert.ok(everything.includes(name));
   assert.deepEqual((await pins.list(signal)).ours, new Set());
   await pins.pin(before, signal);
@@ -93,7 +91,7 @@ test('a pin that was taken away by hand leaves our mark, which is told and goes'
   const { node, id, labelled, pins } = await start(t);
   const image = await id();
   await pins.pin(image, signal);
-  await node.containerd.ctr('images', 'label', image, 'io.cri-containerd.pinned=');
+  await node.runtime.ctr('images', 'label', image, 'io.cri-containerd.pinned=');
   assert.deepEqual(await pins.list(signal), { ours: new Set(), others: new Set(), lost: new Set([image]) });
   await pins.unpin(image, signal);
   assert.deepEqual(await labelled('io.pullready.pinned'), []);

@@ -14,7 +14,8 @@ export function tellsProgress(tested: TestedRuntime): void {
   test('the bytes of a pull grow to their total, and are no more than came', limits, async t => {
     const { registry, runtime, publish, pull } = await startScene(t, tested);
     const rate = 3_000_000;
-    const image = await publish('team-a/big', [5_000_000, 2_000_000, 500_000]);
+    const layers = [5_000_000, 2_000_000, 500_000];
+    const image = await publish('team-a/big', layers);
     registry.limit(rate);
     const one = underWay(image.reference);
     const samples = await sampleUntil(pull(image.reference), runtime, one);
@@ -25,11 +26,9 @@ export function tellsProgress(tested: TestedRuntime): void {
       assert.ok(bytesDone <= (bytesTotal ?? Number.POSITIVE_INFINITY), `${bytesDone} of ${bytesTotal}`);
     }
     const values = samples.map(({ bytesDone }) => bytesDone);
-    assert.deepEqual(
-      values,
-      values.toSorted((a, b) => a - b),
-      'they only grow',
-    );
+    const stepsBack = values.filter((bytes, index) => bytes < (values[index - 1] ?? 0));
+    const forgiven = tested.capabilities.progressOnlyGrows ? 0 : layers.length;
+    assert.ok(stepsBack.length <= forgiven, `they only grow: ${values}`);
     const between = values.filter(bytes => bytes > 200_000 && bytes < 7_300_000);
     assert.ok(new Set(between).size >= 3, `steps: ${values}`);
     const half = samples.find(({ bytesDone }) => bytesDone > image.bytes / 2);

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { DockerProgress } from '../../../agent/runtimes/docker/docker-progress.ts';
 import { LayerProgress } from '../../../agent/runtimes/docker/layer-progress.ts';
+import type { PullUnderWay } from '../../../agent/runtimes/runtime.ts';
 
 type Line = readonly [id: string, status: string, current?: number, total?: number];
 
@@ -108,7 +109,7 @@ test('of a download without a size the bytes are told, and more than the size ma
 
 test('a pull is measured by its name, while it runs and once it is over, and then forgotten', async () => {
   const progress = new DockerProgress(true);
-  const under = (name: string) => ({ name }) as Parameters<typeof progress.measure>[0][number];
+  const under = (name: string) => ({ name }) as PullUnderWay;
   const told = (...names: string[]) => [...progress.measure(names.map(under)).images];
   const running = Promise.withResolvers<void>();
   const followed = progress.follow('x', async layers => {
@@ -130,4 +131,22 @@ test('a pull is measured by its name, while it runs and once it is over, and the
     progress.follow('z', () => Promise.reject(new Error('no'))),
     /no/,
   );
+});
+
+test('what podman has fetched is told as the total once it has pulled, and not if that failed', async () => {
+  for (const fails of [false, true]) {
+    const progress = new DockerProgress(false);
+    const total = () => progress.measure([{ name: 'x' } as PullUnderWay]).images.get('x')?.bytesTotal;
+    const pull = progress.follow('x', async layers => {
+      measure(layers, [
+        ['a', 'Pulling fs layer'],
+        ['a', 'Downloading', 1, 2],
+        ['a', 'Download complete'],
+      ]);
+      assert.equal(total(), null);
+      if (fails) throw new Error('no');
+    });
+    await (fails ? assert.rejects(pull, /no/) : pull);
+    assert.equal(total(), fails ? null : 2);
+  }
 });
