@@ -165,7 +165,7 @@ export class PullQueue {
   setProgress({ images, otherBytes }: PullProgress): void {
     if (otherBytes !== this.#otherBytes) {
       for (const item of this.#items.values())
-        if (item.image.bytesTotal === null) item.lastByteAt = performance.now();
+        if (item.image.bytesTotal === null) item.otherByteAt = performance.now();
       this.#otherBytes = otherBytes;
     }
     for (const [name, measured] of images) {

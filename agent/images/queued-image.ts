@@ -16,8 +16,10 @@ export type QueuedImage = {
   refresh: boolean;
   /** When the last attempt started. */
   startedAt: number;
-  /** When the last byte came. */
+  /** When the last byte came, or the runtime said that it waits for none. */
   lastByteAt: number;
+  /** When the last byte came that may have been of this image or of another pull. */
+  otherByteAt: number;
   /** When the last successful pull ended. */
   pulledAt: number;
   /** When a pull that failed is due again; infinity: when something changes. */
@@ -33,6 +35,7 @@ export function queueImage(wanted: WantedImage): QueuedImage {
     refresh: wanted.pullPolicy === 'Always',
     startedAt: Number.NEGATIVE_INFINITY,
     lastByteAt: Number.NEGATIVE_INFINITY,
+    otherByteAt: Number.NEGATIVE_INFINITY,
     pulledAt: Number.NEGATIVE_INFINITY,
     retryAt: Number.POSITIVE_INFINITY,
   };
@@ -46,9 +49,13 @@ export function requeueImage(item: QueuedImage, wanted: WantedImage): void {
 }
 
 /** Whether its pull has got nothing at all from the registry for so many milliseconds, as far as can be told. */
-export function isSilent({ cancel, image, startedAt }: QueuedImage, milliseconds: number): boolean {
+export function isSilent(
+  { cancel, image, startedAt, lastByteAt }: QueuedImage,
+  milliseconds: number,
+): boolean {
   const hasNothing = image.bytesTotal === null && image.bytesDone === 0;
-  return cancel !== undefined && hasNothing && performance.now() - startedAt > milliseconds;
+  const silence = performance.now() - Math.max(startedAt, lastByteAt);
+  return cancel !== undefined && hasNothing && silence > milliseconds;
 }
 
 /** When it is to be pulled, as far as it alone is concerned; infinity: it has no reason to. */
@@ -62,11 +69,11 @@ export function pullDueAt({ image, cancel, refresh, looked, retryAt }: QueuedIma
  * otherwise. One that has all its bytes is being unpacked, however long that takes.
  */
 export function stallOf(
-  { cancel, image, startedAt, lastByteAt }: QueuedImage,
+  { cancel, image, startedAt, lastByteAt, otherByteAt }: QueuedImage,
   timeout: number,
 ): PullFailure | undefined {
   const { bytesDone, bytesTotal } = image;
   if (!cancel || (bytesTotal !== null && bytesDone >= bytesTotal)) return undefined;
-  if (performance.now() - Math.max(lastByteAt, startedAt) <= timeout) return undefined;
+  if (performance.now() - Math.max(startedAt, lastByteAt, otherByteAt) <= timeout) return undefined;
   return new PullFailure('stalled', `stopped at ${bytesDone} of ${bytesTotal ?? 'unknown'} bytes`);
 }

@@ -664,6 +664,13 @@ test('a registry that has answered keeps its slots, however slow it is', limits,
   assert.deepEqual(givenUp(), [false, false]);
 });
 
+test('a pull that the runtime makes wait its turn is no silent registry', limits, async t => {
+  const { queue, givenUp } = await startSilent(t, 'dead.io/a:1', 'dead.io/b:1', 'good.io/d:1');
+  const waits = { bytesDone: 0, bytesTotal: null, awaitsBytes: false };
+  queue.setProgress({ images: new Map([['dead.io/a:1', waits]]), otherBytes: 0 });
+  assert.deepEqual(givenUp(), [false, false]);
+});
+
 test("bytes of somebody else's pull are no answer of a registry", limits, async t => {
   const { queue, givenUp } = await startSilent(t, 'dead.io/a:1', 'dead.io/b:1', 'good.io/d:1');
   queue.setProgress({ images: new Map(), otherBytes: 1_000 });
