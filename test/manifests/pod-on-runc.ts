@@ -63,6 +63,11 @@ export async function startPod(options: PodOnRunc): Promise<RunningContainer> {
   };
 }
 
+/** What the manifest sets; of what the kubelet fills in there is the name of the node alone. */
+function environmentOf({ env = [] }: PodOnRunc['container']): readonly string[] {
+  return env.map(({ name, value = 'node-1' }) => `${name}=${value}`);
+}
+
 async function runtimeSpec(options: PodOnRunc): Promise<object> {
   const { pod, container, image } = options;
   const { capabilities, allowPrivilegeEscalation, readOnlyRootFilesystem } = container.securityContext ?? {};
@@ -73,7 +78,7 @@ async function runtimeSpec(options: PodOnRunc): Promise<object> {
     process: {
       user: { uid: runAsUser, gid: runAsGroup },
       args: [...image.entrypoint, ...(container.args ?? [])],
-      env: ['PATH=/nodejs/bin:/usr/bin', 'NODE_NAME=node-1'],
+      env: ['PATH=/nodejs/bin:/usr/bin', ...environmentOf(container)],
       cwd: image.directory,
       capabilities: dropped ? {} : undefined,
       noNewPrivileges: allowPrivilegeEscalation === false,

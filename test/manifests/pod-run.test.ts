@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { access, mkdir, readdir, readFile, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { access, link, mkdir, readdir, readFile, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { before, describe, it, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -9,12 +9,14 @@ import { stringify } from 'yaml';
 import type { Status } from '../../agent/status/status.ts';
 import { cleanUp } from '../sandbox/cleanup.ts';
 import { dockerConfigJson } from '../sandbox/docker-config.ts';
+import { createDockerEngine } from '../sandbox/docker-engine.ts';
 import { publishImage } from '../sandbox/images.ts';
 import type { SandboxNode } from '../sandbox/sandbox-node.ts';
 import { temporaryDirectory, temporaryNode } from '../sandbox/temporary.ts';
 import { waitUntil } from '../sandbox/wait-until.ts';
 import { entrypointOf, first, type Instruction, readDockerfile } from './dockerfile.ts';
 import { type RunningContainer, startPod } from './pod-on-runc.ts';
+import { placesOf } from './pod-places.ts';
 import { agentPod, configText, manifests, render, theOnly } from './rendered.ts';
 
 const project = fileURLToPath(new URL('../..', import.meta.url));
@@ -22,7 +24,7 @@ const users = [{ name: 'robot', password: 's3cret', repositories: ['*'] }];
 const [kubeletFile, dockerFile] = ['var/lib/kubelet/config.json', 'root/.docker/config.json'];
 
 describe('the rendered pod, started on a node with no more rights than it is given', {
-  timeout: 120_000,
+  timeout: 180_000,
 }, () => {
   let finalStage: readonly Instruction[];
 
@@ -73,6 +75,46 @@ describe('the rendered pod, started on a node with no more rights than it is giv
     await assert.rejects(access(join(node.hostRoot, 'root')), { code: 'ENOENT' });
   });
 
+  for (const variant of ['k3s', 'k0s', 'microk8s'])
+    it(`${variant}: gets ready where its nodes have the runtime and the kubelet`, async test => {
+      const node = await temporaryNode(test, { users });
+      const kustomization = join(manifests, 'variants', variant);
+      const { sockets, targets } = placesOf(kustomization);
+      for (const socket of sockets) await linkInto(node.hostRoot, socket, node.runtime.socket);
+
+      const agent = await startAgentPod(test, node, kustomization);
+      await untilReady(agent);
+
+      for (const target of targets) await assertWritten(node, target);
+      assert.equal((await statusOf(agent)).runtime.endpoint, `unix://${sockets[0]}`);
+    });
+
+  it('docker: warms docker, also where containerd answers, and measures the room where docker has its data', async test => {
+    const node = await temporaryNode(test, { users });
+    const docker = createDockerEngine({
+      nodeRoot: node.hostRoot,
+      logFile: join(node.directory, 'log/dockerd.log'),
+    });
+    cleanUp(test, () => docker.stop());
+    await docker.start();
+
+    const { reference } = await publishImage(node.registry, { repository: 'api', tag: 'v1', layers: [1000] });
+    const config = stringify({ images: [reference], disk: { keepFree: '1Mi' } });
+    const agent = await startAgentPod(test, node, join(manifests, 'variants/docker'), config);
+    await untilReady(agent);
+
+    const { runtime, disk, images } = await statusOf(agent);
+    assert.deepEqual(
+      images.map(({ image, state }) => [image, state]),
+      [[reference, 'present']],
+    );
+    assert.doesNotMatch(await node.runtime.ctr('images', 'ls', '-q'), /api/);
+    assert.deepEqual(
+      [runtime.name, runtime.endpoint, disk.path],
+      ['docker', 'unix:///run/docker.sock', '/var/lib/docker'],
+    );
+  });
+
   /** Starts the pod; in place of the config of the manifests it can be given one that a user would write. */
   async function startAgentPod(
     test: TestContext,
@@ -83,7 +125,7 @@ describe('the rendered pod, started on a node with no more rights than it is giv
     let agent: RunningContainer | undefined;
     const directory = await temporaryDirectory(test);
     cleanUp(test, async () => agent?.remove());
-    await mkdir(join(node.hostRoot, 'var/lib/kubelet'));
+    await mkdir(join(node.hostRoot, placesOf(kustomization).kubeletRoot), { recursive: true });
     await mkdir(join(directory, 'container'));
     const objects = await render(kustomization);
     agent = await startPod({
@@ -104,6 +146,12 @@ describe('the rendered pod, started on a node with no more rights than it is giv
     return agent;
   }
 });
+
+/** Gives a socket one more place on the node. */
+async function linkInto(hostRoot: string, place: string, socket: string): Promise<void> {
+  await mkdir(dirname(join(hostRoot, place)), { recursive: true });
+  await link(socket, join(hostRoot, place));
+}
 
 async function buildBundle(directory: string): Promise<string> {
   const bundle = join(directory, 'pullready.mjs');
