@@ -169,7 +169,7 @@ test('what is revoked is taken out, and a file that we made goes with its last e
     );
   await updateKubeletVolume(join(node.secrets, 'team-a'), { '.dockerconfigjson': '{"auths": {}}' });
   await until('the files to be gone', async () => (await missing(kubelet)) && (await missing(docker)));
-  assert.equal(await missing('/root'), true, 'and the directories that we made for them');
+  await until('the directories that we made for them to be gone', () => missing('/root'));
   await node.write('two');
   await until('the new password', async () => (await node.passwordIn(kubelet)) === 'two');
   await rm(join(node.secrets, 'team-a'), { recursive: true });
