@@ -23,6 +23,13 @@ const referencePattern = new RegExp(
     `(?:@(?<digest>[A-Za-z][A-Za-z0-9]*(?:[-_+.][A-Za-z][A-Za-z0-9]*)*:[0-9a-fA-F]{32,}))?$`,
 );
 
+/** The algorithms that the runtimes have, and how many hexadecimal digits each of their digests has. */
+const digestLengths = new Map([
+  ['sha256', 64],
+  ['sha384', 96],
+  ['sha512', 128],
+]);
+
 /** More than any real reference has (256 for the repository, 128 for the tag, a digest), so that the pattern stays quick. */
 const maxLength = 1_000;
 
@@ -39,9 +46,9 @@ export function parseImageReference(text: string): ImageReference | string {
   const repository = `${registry}/${path}`;
   if (repository.length > 255) return 'its repository is longer than 255 characters';
   const { digest } = groups;
-  if (digest?.startsWith('sha256:') && !/^sha256:[0-9a-f]{64}$/.test(digest)) {
-    return 'its digest is not sha256: with 64 lower-case hexadecimal digits';
-  }
+  const complaint = complaintAboutDigest(digest) ?? complaintAboutPort(registry);
+  if (complaint) return complaint;
+  if (/^[0-9a-f]{64}$/.test(groups.path)) return 'it is the id of an image, which no registry knows';
   const tag = groups.tag ?? (digest === undefined ? 'latest' : undefined);
   return {
     registry,
@@ -50,6 +57,21 @@ export function parseImageReference(text: string): ImageReference | string {
     digest,
     name: digest ? `${repository}@${digest}` : `${repository}:${tag}`,
   };
+}
+
+function complaintAboutDigest(digest: string | undefined): string | undefined {
+  if (digest === undefined) return undefined;
+  const [algorithm = '', digits = ''] = digest.split(':');
+  const length = digestLengths.get(algorithm);
+  if (length === undefined) return `the runtimes know no digest ${algorithm}`;
+  return digits.length === length && !/[A-F]/.test(digits)
+    ? undefined
+    : `its digest is not ${algorithm}: with ${length} lower-case hexadecimal digits`;
+}
+
+function complaintAboutPort(registry: string): string | undefined {
+  const [, port = '1'] = /:(\d+)$/.exec(registry) ?? [];
+  return Number(port) >= 1 && Number(port) <= 65_535 ? undefined : `there is no port ${port}`;
 }
 
 function splitRegistry(name: string): { registry: string; path: string } {

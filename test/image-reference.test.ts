@@ -50,6 +50,11 @@ test('what is no reference says why', () => {
     ['app:', /no image reference/],
     [`app@sha256:${'0'.repeat(63)}`, /64 lower-case/],
     [`app@sha256:${'A'.repeat(64)}`, /64 lower-case/],
+    [`app@sha512:${'0'.repeat(64)}`, /not sha512: with 128/],
+    [`app@md5:${'0'.repeat(32)}`, /know no digest md5/],
+    ['0123456789abcdef'.repeat(4), /the id of an image/],
+    ['reg.example.com:99999/app', /no port 99999/],
+    ['reg.example.com:0/app', /no port 0/],
     ['a'.repeat(1_001), /longer than 1000/],
     [`${'a'.repeat(250)}/app`, /longer than 255/],
   ];

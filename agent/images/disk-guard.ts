@@ -38,21 +38,27 @@ export class DiskGuard {
     return isDiskLow(this.#space);
   }
 
-  /** Measures the room; a failure to do so is told by `problem`, and the last measure stays in force. */
+  /** Measures the room. Where that fails, `problem` says so and nothing is guarded: an old measure may be of another disk. */
   async look(keepFree: KeepFree): Promise<void> {
-    if (this.directory === undefined) {
-      this.#problem = 'the container runtime does not say where its images are, so their disk is not watched';
-      return;
-    }
+    const measured = await this.#measure(keepFree);
+    // Read only now: of two looks at the same time, each is to see what the other one found.
     const wasLow = this.isLow;
-    try {
-      this.#space = await measureDisk(this.directory, this.#hostRoot, keepFree);
-      this.#problem = null;
-    } catch (error) {
-      this.#problem = fileFailure(`measuring the file system of ${this.directory}`, error).message;
-    }
+    this.#space = typeof measured === 'string' ? null : measured;
+    this.#problem = typeof measured === 'string' ? measured : null;
     if (this.#space && isDiskLow(this.#space)) this.#onLow(lowFailure(this.#space));
     else if (wasLow) this.#onRoom();
+  }
+
+  /** The room, or why it is not known. */
+  async #measure(keepFree: KeepFree): Promise<DiskSpace | string> {
+    const { directory } = this;
+    if (directory === undefined)
+      return 'the container runtime does not say where its images are, so their disk is not watched';
+    try {
+      return await measureDisk(directory, this.#hostRoot, keepFree);
+    } catch (error) {
+      return fileFailure(`measuring the file system of ${directory}`, error).message;
+    }
   }
 }
 

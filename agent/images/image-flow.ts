@@ -15,7 +15,7 @@ import type { measureIoPressure } from './io-pressure.ts';
 import { PinKeeper } from './pin-keeper.ts';
 import { attemptPull } from './pull-attempt.ts';
 import { PullMeter } from './pull-meter.ts';
-import { type PullOutcome, PullQueue } from './pull-queue.ts';
+import { PullQueue } from './pull-queue.ts';
 import { type ImageList, type NodeFacts, planImages, type WantedImage } from './wanted-images.ts';
 
 /** What the image flow works on and whom it tells. */
@@ -35,6 +35,9 @@ export type ImageFlowOptions = {
 /** While nothing answers, a runtime is looked for this often; to find a socket missing costs next to nothing. */
 const reconnectMilliseconds = 1_000;
 
+/** A pin that failed is tried again after this time. */
+const pinMilliseconds = 30_000;
+
 /** The flow from the image list to images on the node: looks once, pulls what is missing, and waits for news. */
 export class ImageFlow {
   readonly #options: ImageFlowOptions;
@@ -51,7 +54,8 @@ export class ImageFlow {
   #runtime: Runtime | undefined;
   #runtimeState: RuntimeState = unavailable('it was not looked for yet');
   #list: ImageList = { wanted: [], unusable: [], warnings: [] };
-  /** No pull starts before this time, by `performance.now()`; undefined until the first config is there. */
+  #isConfigured = false;
+  /** No pull starts before this time, by `performance.now()`; undefined until there is a first list of images. */
   #startAt: number | undefined;
   /** When the last resync was, by `performance.now()`. */
   #resyncedAt = Number.NEGATIVE_INFINITY;
@@ -74,6 +78,7 @@ export class ImageFlow {
     };
     this.#io = new IoGuard(onHigh, () => this.#news.ring(), options.measureIoPressure);
     this.#queue = new PullQueue({
+      admit: () => this.#mayPull(),
       pull: (image, signal) => this.#pull(image, signal),
       limits: () => this.#config.pulls,
       onChange: image => {
@@ -99,6 +104,7 @@ export class ImageFlow {
       disk: this.#disk.space,
       diskProblem: this.#disk.problem,
       ioPressure: this.#io.high,
+      ioProblem: this.#io.problem,
       pinned: this.#pins.pinned,
       pinProblem: this.#pins.problem,
       pinsUntold: this.#pins.isUntold,
@@ -108,7 +114,9 @@ export class ImageFlow {
   /** Takes over a config; its list and limits are in force from now on. */
   setConfig(config: Config): void {
     this.#config = config;
-    this.#startAt ??= performance.now() + Math.random() * config.pulls.startJitter;
+    this.#isConfigured = true;
+    if (config.images.length > 0)
+      this.#startAt ??= performance.now() + Math.random() * config.pulls.startJitter;
     this.#list = planImages(config.images, this.#options.node);
     this.#queue.setList(this.#list.wanted);
     this.#news.ring();
@@ -193,14 +201,15 @@ export class ImageFlow {
       const present = await this.#listPresent(runtime, signal);
       if (!present) continue;
       this.#queue.setPresent(present, asOf);
-      // Before the first good config nothing is known of what is to be pinned, and so nothing is let go.
-      if (this.#startAt !== undefined)
-        await this.#pins.keep(runtime.pins, this.#list.wanted, present, signal);
-      await this.#disk.look(this.#config.disk.keepFree);
       const startsIn = (this.#startAt ?? Number.POSITIVE_INFINITY) - performance.now();
-      await this.#io.look(this.#config.pulls.maxIoPressure);
-      if (startsIn <= 0 && this.#keyring && !this.#disk.isLow && !this.#io.high) this.#queue.open();
-      await this.#news.heard(Math.min(this.#resyncIn(), startsIn > 0 ? startsIn : Infinity), signal);
+      if ((await this.#mayPull()) && startsIn <= 0 && this.#keyring) this.#queue.open();
+      // Before the first good config nothing is known of what is to be pinned, and so nothing is let go.
+      if (this.#isConfigured) await this.#pins.keep(runtime.pins, this.#list.wanted, present, signal);
+      const waits = [
+        startsIn > 0 ? startsIn : Infinity,
+        this.#pins.problem === null ? Infinity : pinMilliseconds,
+      ];
+      await this.#news.heard(Math.min(this.#resyncIn(), ...waits), signal);
     }
   }
 
@@ -227,21 +236,22 @@ export class ImageFlow {
     return this.#resyncedAt + this.#config.pulls.resync * this.#resyncJitter - performance.now();
   }
 
-  async #pull(image: WantedImage, signal: AbortSignal): Promise<PullOutcome> {
-    const runtime = this.#runtime;
-    if (!runtime) throw new PullFailure('runtime', 'there is no connection to the container runtime');
+  async #mayPull(): Promise<boolean> {
     await this.#disk.look(this.#config.disk.keepFree);
     await this.#io.look(this.#config.pulls.maxIoPressure);
-    if (this.#io.high) return 'put off';
-    signal.throwIfAborted();
+    return !this.#disk.isLow && !this.#io.high;
+  }
+
+  async #pull(image: WantedImage, signal: AbortSignal): Promise<void> {
+    const runtime = this.#runtime;
+    if (!runtime) throw new PullFailure('runtime', 'there is no connection to the container runtime');
     const { timeout } = this.#config.pulls;
     const keyring = () => this.#keyring;
     await attemptPull({ runtime, reference: image.reference, keyring, timeout }, signal);
-    await this.#meter.ended(image, runtime, signal);
+    await this.#meter.ended(image);
     // What is there now has to be looked up for its pin.
     const now = this.#list.wanted.find(({ reference }) => reference.name === image.reference.name);
     if (now?.pin) this.#news.ring();
-    return 'pulled';
   }
 }
 

@@ -54,7 +54,8 @@ export function found(): Partial<ImageState> {
 
 /** What changes when an image that was there is gone from the node. */
 export function gone(): Partial<ImageState> {
-  return { state: 'waiting', warm: false, failure: null, attempts: 0, bytesDone: 0, bytesTotal: null };
+  const bytes = { bytesDone: 0, bytesTotal: null };
+  return { state: 'waiting', warm: false, failure: null, nextAttemptAt: null, attempts: 0, ...bytes };
 }
 
 /** What changes when an attempt starts. */

@@ -37,6 +37,8 @@ export type ImagesState = {
   readonly diskProblem: string | null;
   /** The pressure on the node's disks, while it is too high for a pull to start. */
   readonly ioPressure: IoPressure | null;
+  /** Why pulls do not wait for the pressure although they should. */
+  readonly ioProblem: string | null;
   /** The names of the images of the list that are pinned. */
   readonly pinned: ReadonlySet<string>;
   /** Why pins are not as they should be. */

@@ -66,7 +66,7 @@ export class PinKeeper {
     return image !== undefined && (image.isPinned || (this.#ours?.has(image.id) ?? false));
   }
 
-  /** Returns which images were found to have a pin of ours. */
+  /** Returns which images were found to have a pin of ours that they are to have. */
   async #bringTo(ids: ReadonlySet<string>, pins: Pins, signal: AbortSignal): Promise<ReadonlySet<string>> {
     // A deletion takes the pin along, so while something is to be pinned the truth is asked for at every look.
     if (this.#ours?.size === 0 && ids.size === 0) return new Set();
@@ -77,6 +77,6 @@ export class PinKeeper {
     // A mark without a pin goes too: it would make the next pin of somebody else's ours.
     for (const id of ours.union(lost).difference(wanted)) await pins.unpin(id, signal);
     this.#ours = wanted;
-    return ours;
+    return ours.intersection(wanted);
   }
 }

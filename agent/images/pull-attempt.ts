@@ -3,6 +3,7 @@ import type { PullKeyring } from '../docker-config/pull-keyring.ts';
 import type { ImageReference } from '../image-reference.ts';
 import { PullFailure } from '../runtimes/pull-failure.ts';
 import type { Runtime } from '../runtimes/runtime.ts';
+import { needsCredentials } from './retry.ts';
 
 /** One attempt to pull one image. */
 export type PullAttemptOptions = {
@@ -40,7 +41,7 @@ async function pullWithNewest(options: PullAttemptOptions, signal: AbortSignal):
     try {
       return await pullWith(keyring, options, signal);
     } catch (error) {
-      const isRefused = error instanceof PullFailure && error.kind === 'auth';
+      const isRefused = error instanceof PullFailure && needsCredentials(error.kind);
       if (signal.aborted || !isRefused || keyring === options.keyring()) throw error;
     }
   }
@@ -60,7 +61,7 @@ async function pullWith(
     } catch (error) {
       failure = error;
       // Another credential cannot help if it is not the credential that failed.
-      const mayHelp = error instanceof PullFailure && (error.kind === 'auth' || error.kind === 'not-found');
+      const mayHelp = error instanceof PullFailure && needsCredentials(error.kind);
       if (signal.aborted || !mayHelp) break;
     }
   }

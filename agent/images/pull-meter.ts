@@ -27,6 +27,9 @@ export class PullMeter {
   #ended: PullUnderWay[] = [];
   /** When the last measure began, by `performance.now()`. */
   #measuredAt = Number.NEGATIVE_INFINITY;
+  /** The measure that is under way. */
+  #measuring: Promise<void> | undefined;
+  #connection: { readonly runtime: Runtime; readonly signal: AbortSignal } | undefined;
 
   constructor(options: PullMeterOptions) {
     this.#options = options;
@@ -43,27 +46,25 @@ export class PullMeter {
    */
   async run(runtime: Runtime, signal: AbortSignal): Promise<void> {
     const { disk, io, config } = this.#options;
-    let measuring: Promise<void> | undefined;
+    this.#connection = { runtime, signal };
     while (!signal.aborted) {
       if (!this.#isNeeded) await this.#wanted.heard(config().pulls.resync, signal);
       // Not awaited here: a runtime that is slow to tell must not keep the disk from being looked at.
-      measuring ??= this.#measure(runtime, signal).finally(() => {
-        measuring = undefined;
-      });
+      void this.#measureOnce();
       await disk.look(config().disk.keepFree);
       await io.look(config().pulls.maxIoPressure);
       await wait(intervalMilliseconds, signal);
     }
-    await measuring;
+    await this.#measuring;
   }
 
   /** A pull has ended well, before that is told: measures it, unless a measure was just now; then the next one will. */
-  async ended({ reference }: WantedImage, runtime: Runtime, signal: AbortSignal): Promise<void> {
+  async ended({ reference }: WantedImage): Promise<void> {
     const { queue } = this.#options;
     const startedAt = queue.images.find(({ wanted }) => wanted.reference.name === reference.name)?.startedAt;
-    if (!runtime.progress || !startedAt) return;
+    if (!startedAt) return;
     this.#ended.push({ ...reference, startedAt });
-    await this.#measure(runtime, signal);
+    if (!this.#measuring) await this.#measureOnce();
   }
 
   get #isNeeded(): boolean {
@@ -71,16 +72,22 @@ export class PullMeter {
     return queue.busy || this.#ended.length > 0 || ((disk.isLow || io.high !== null) && queue.hasDue);
   }
 
-  /**
-   * Measures how far the pulls are, and fails those that stall; not twice within a second. Never rejects: no pull depends
-   * on its progress.
-   */
-  async #measure(runtime: Runtime, signal: AbortSignal): Promise<void> {
-    const { queue, config, log } = this.#options;
+  /** Measures, unless that is under way or was done within the last second. */
+  #measureOnce(): Promise<void> {
     // Timers may end a little before their time.
-    if (performance.now() - this.#measuredAt < intervalMilliseconds - 5) return;
+    if (performance.now() - this.#measuredAt < intervalMilliseconds - 5) return Promise.resolve();
+    this.#measuring ??= this.#measure().finally(() => {
+      this.#measuring = undefined;
+    });
+    return this.#measuring;
+  }
+
+  /** Measures how far the pulls are, and fails those that stall. Never rejects: no pull depends on its progress. */
+  async #measure(): Promise<void> {
+    const { queue, config, log } = this.#options;
+    const { runtime, signal } = this.#connection ?? {};
     const ended = this.#ended.splice(0);
-    if (!runtime.progress || (ended.length === 0 && !queue.busy)) return;
+    if (!runtime?.progress || !signal || (ended.length === 0 && !queue.busy)) return;
     const underWay = queue.images.flatMap(({ state, wanted, startedAt }) =>
       state === 'pulling' && startedAt ? [{ ...wanted.reference, startedAt }] : [],
     );

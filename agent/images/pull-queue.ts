@@ -3,29 +3,40 @@ import { PullFailure, type PullFailureKind } from '../runtimes/pull-failure.ts';
 import type { MeasuredPull, PullProgress } from '../runtimes/runtime.ts';
 import { failed, found, gone, type ImageState, progressed, pulled, started } from './image-state.ts';
 import { PullSlots, type SlotLimits } from './pull-slots.ts';
-import { isSilent, pullDueAt, type QueuedImage, queueImage, requeueImage, stallOf } from './queued-image.ts';
+import {
+  givesWay,
+  isSilent,
+  pullDueAt,
+  type QueuedImage,
+  queueImage,
+  requeueImage,
+  stallOf,
+} from './queued-image.ts';
 import { goesOnAtOnce, needsCredentials, planRetry, waitsForChange } from './retry.ts';
 import type { WantedImage } from './wanted-images.ts';
 
 /** What the queue works with. */
 export type PullQueueOptions = {
-  /** Pulls one image, or puts that off until the queue is opened again; throws a PullFailure. */
-  readonly pull: (image: WantedImage, signal: AbortSignal) => Promise<PullOutcome>;
+  /**
+   * Whether one more pull may start, asked right before it does; if not, none does until the queue is opened again. All
+   * may if it is not given.
+   */
+  readonly admit?: () => Promise<boolean>;
+  /** Pulls one image; throws a PullFailure. */
+  readonly pull: (image: WantedImage, signal: AbortSignal) => Promise<void>;
   /** How many pulls may be under way, and how long to wait after a failed one. */
   readonly limits: () => SlotLimits & { readonly retry: Backoff };
   /** Called after every change of any image, with how it stands now. */
   readonly onChange: (image: ImageState) => void;
 };
 
-/** What became of a pull that did not fail. */
-export type PullOutcome = 'pulled' | 'put off';
-
 /** How long a registry that holds all slots may take to answer while others wait, in milliseconds. */
 const silenceMilliseconds = 15_000;
 
 /**
  * The images of the list and their pulls: highest priority first and then in list order, never more at once than the
- * limits allow, each failure with its own wait, so that one image never holds up the others.
+ * limits allow, each failure with its own wait, so that one image never holds up the others. What held its slot for nothing
+ * stands behind all others: a registry that never sends what it promised would have all slots for ever.
  */
 export class PullQueue {
   readonly #options: PullQueueOptions;
@@ -85,9 +96,9 @@ export class PullQueue {
     for (const [name, item] of this.#items) {
       item.looked = true;
       if (item.cancel) continue;
-      const { state, warm } = item.image;
+      const { state, warm, failure } = item.image;
       if (present.has(name)) {
-        if (!item.refresh && state !== 'present') this.#change(item, found());
+        if (!item.refresh && (state !== 'present' || failure)) this.#change(item, found());
       } else if ((warm || state === 'present') && item.pulledAt < asOf) this.#change(item, gone());
     }
     this.#pump();
@@ -176,8 +187,9 @@ export class PullQueue {
 
   #measure(item: QueuedImage, measured: MeasuredPull): void {
     if (measured.awaitsBytes === false) item.lastByteAt = performance.now();
-    const isUnmeasured = item.image.state === 'present' && item.image.bytesTotal === null;
-    const change = item.cancel || isUnmeasured ? progressed(item.image, measured) : undefined;
+    // The last measure of a pull may come after its end, and is the one that is certain.
+    const isLast = item.image.state === 'present' && measured.bytesTotal !== null;
+    const change = item.cancel || isLast ? progressed(item.image, measured) : undefined;
     if (!change) return;
     item.lastByteAt = performance.now();
     this.#change(item, change);
@@ -189,7 +201,8 @@ export class PullQueue {
     if (!this.#open) return;
     const now = performance.now();
     let next = Number.POSITIVE_INFINITY;
-    for (const item of this.#items.values()) {
+    const items = [...this.#items.values()];
+    for (const item of [...items.filter(item => !givesWay(item)), ...items.filter(givesWay)]) {
       const { registry } = item.image.wanted.reference;
       const at = Math.max(pullDueAt(item), this.#slots.registryFreeAt(registry));
       if (at > now) next = Math.min(next, at);
@@ -200,35 +213,36 @@ export class PullQueue {
 
   #start(item: QueuedImage): void {
     const cancel = new AbortController();
-    const before = item.image;
     item.cancel = cancel;
-    item.startedAt = performance.now();
-    this.#change(item, started(item.image));
     const { registry } = item.image.wanted.reference;
-    this.#slots.hold(registry, this.#pull(item, before, cancel.signal), () => this.#pump());
+    this.#slots.hold(registry, this.#pull(item, cancel.signal), () => this.#pump());
   }
 
-  async #pull(item: QueuedImage, before: ImageState, signal: AbortSignal): Promise<void> {
-    const outcome = await this.#options
-      .pull(item.image.wanted, signal)
-      .catch(error => failureOf(signal.aborted ? signal.reason : error));
+  async #pull(item: QueuedImage, signal: AbortSignal): Promise<void> {
+    const { admit, pull } = this.#options;
+    if (admit && !(await admit())) this.#open = false;
+    // What was not admitted, or left the list meanwhile, never began.
+    if ((admit && !this.#open) || signal.aborted) {
+      item.cancel = undefined;
+      return;
+    }
+    item.startedAt = performance.now();
+    this.#change(item, started(item.image));
+    const failure = await pull(item.image.wanted, signal).then(
+      () => undefined,
+      error => failureOf(signal.aborted ? signal.reason : error),
+    );
     item.cancel = undefined;
     if (!item.image.listed) return;
     // What was cancelled without a reason has not failed: nothing goes on.
     const isOver = signal.aborted && !(signal.reason instanceof PullFailure);
-    if (outcome === 'pulled') this.#succeed(item);
-    else if (outcome === 'put off') this.#putOff(item, before);
-    else if (!isOver) this.#fail(item, outcome);
-  }
-
-  /** As if the attempt had not been: it never began. */
-  #putOff(item: QueuedImage, before: ImageState): void {
-    this.#open = false;
-    this.#change(item, { ...before, wanted: item.image.wanted });
+    if (!failure) this.#succeed(item);
+    else if (!isOver) this.#fail(item, failure);
   }
 
   #succeed(item: QueuedImage): void {
     item.refresh = false;
+    item.losses = 0;
     item.pulledAt = performance.now();
     this.#change(item, pulled(item.image, item.pulledAt - item.startedAt));
   }
@@ -236,7 +250,9 @@ export class PullQueue {
   #fail(item: QueuedImage, failure: PullFailure): void {
     const { wanted, attempts } = item.image;
     const { registry } = wanted.reference;
-    const { state, delay, registryPause } = planRetry(failure.kind, attempts, this.#options.limits().retry);
+    item.losses = failure.kind === 'runtime' ? item.losses + 1 : 0;
+    const failures = item.losses > 0 ? item.losses : attempts;
+    const { state, delay, registryPause } = planRetry(failure.kind, failures, this.#options.limits().retry);
     if (registryPause > 0) this.#slots.leaveAlone(registry, registryPause);
     const wait = Math.max(delay, this.#slots.registryFreeAt(registry) - performance.now());
     item.retryAt = performance.now() + wait;
@@ -244,9 +260,9 @@ export class PullQueue {
     this.#change(item, failed(item.image, failure, { state, nextAttemptAt }));
   }
 
-  #retryIf(item: QueuedImage, applies: (kind: PullFailureKind, attempts: number) => boolean): void {
-    const { failure, attempts } = item.image;
-    if (item.cancel || !failure || !applies(failure.kind, attempts)) return;
+  #retryIf(item: QueuedImage, applies: (kind: PullFailureKind, losses: number) => boolean): void {
+    const { failure } = item.image;
+    if (item.cancel || !failure || !applies(failure.kind, item.losses)) return;
     item.retryAt = performance.now();
     this.#change(item, { nextAttemptAt: new Date() });
   }

@@ -1,5 +1,6 @@
 import { PullFailure } from '../runtimes/pull-failure.ts';
 import { type ImageState, newImageState } from './image-state.ts';
+import { heldItsSlot } from './retry.ts';
 import type { WantedImage } from './wanted-images.ts';
 
 /**
@@ -14,6 +15,8 @@ export type QueuedImage = {
   cancel: AbortController | undefined;
   /** To be pulled although it is present: the policy is `Always` and the registry was not asked yet. */
   refresh: boolean;
+  /** How many times in a row it was under way when the runtime went away. */
+  losses: number;
   /** When the last attempt started. */
   startedAt: number;
   /** When the last byte came, or the runtime said that it waits for none. */
@@ -33,6 +36,7 @@ export function queueImage(wanted: WantedImage): QueuedImage {
     looked: false,
     cancel: undefined,
     refresh: wanted.pullPolicy === 'Always',
+    losses: 0,
     startedAt: Number.NEGATIVE_INFINITY,
     lastByteAt: Number.NEGATIVE_INFINITY,
     otherByteAt: Number.NEGATIVE_INFINITY,
@@ -55,7 +59,12 @@ export function isSilent(
 ): boolean {
   const hasNothing = image.bytesTotal === null && image.bytesDone === 0;
   const silence = performance.now() - Math.max(startedAt, lastByteAt);
-  return cancel !== undefined && hasNothing && silence > milliseconds;
+  return cancel !== undefined && image.state === 'pulling' && hasNothing && silence > milliseconds;
+}
+
+/** Whether its last attempt may have held a slot for long, for nothing. */
+export function givesWay({ image: { failure } }: QueuedImage): boolean {
+  return failure !== null && heldItsSlot(failure.kind);
 }
 
 /** When it is to be pulled, as far as it alone is concerned; infinity: it has no reason to. */
@@ -73,7 +82,8 @@ export function stallOf(
   timeout: number,
 ): PullFailure | undefined {
   const { bytesDone, bytesTotal } = image;
-  if (!cancel || (bytesTotal !== null && bytesDone >= bytesTotal)) return undefined;
+  if (!cancel || image.state !== 'pulling' || (bytesTotal !== null && bytesDone >= bytesTotal))
+    return undefined;
   if (performance.now() - Math.max(startedAt, lastByteAt, otherByteAt) <= timeout) return undefined;
   return new PullFailure('stalled', `stopped at ${bytesDone} of ${bytesTotal ?? 'unknown'} bytes`);
 }

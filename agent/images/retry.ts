@@ -28,8 +28,13 @@ export function needsCredentials(kind: PullFailureKind): boolean {
  * that was there, which makes room again, and an image that is too large would be fetched over and over. Nor what was
  * under way when the runtime went away twice: it may be what the runtime dies of.
  */
-export function goesOnAtOnce(kind: PullFailureKind, attempts: number): boolean {
-  return kind === 'runtime' && attempts < 2;
+export function goesOnAtOnce(kind: PullFailureKind, losses: number): boolean {
+  return kind === 'runtime' && losses < 2;
+}
+
+/** An attempt that fails so may have held its slot for long: until a deadline, or until a connection broke. */
+export function heldItsSlot(kind: PullFailureKind): boolean {
+  return kind === 'stalled' || kind === 'timeout' || kind === 'unreachable' || kind === 'unknown';
 }
 
 /** It is the node that fails and not the image. */

@@ -36,6 +36,8 @@ export function planImages(settings: readonly ListedImage[], node: NodeFacts): I
   const wanted = new Map<string, WantedImage>();
   const unusable: UnusableImage[] = [];
   const warnings: string[] = [];
+  /** By the names that a runtime does not keep, because a digest stands beside the tag. */
+  const lostTags = new Map<string, { readonly image: string; readonly setting: ListedImage }>();
   for (const setting of settings) {
     const image = replaceVariables(setting.image, node);
     const reference = parseImageReference(image);
@@ -49,8 +51,11 @@ export function planImages(settings: readonly ListedImage[], node: NodeFacts): I
     if (!known) wanted.set(reference.name, one);
     else if (!isSameWish(known, one))
       warnings.push(`image ${image} is listed twice (${placeOf(setting)}); the settings of the first count`);
-    if (!known && reference.digest && reference.tag) warnings.push(describeLostTag(one, setting));
+    const tagged = `${reference.repository}:${reference.tag}`;
+    if (reference.digest && reference.tag && !lostTags.has(tagged)) lostTags.set(tagged, { image, setting });
   }
+  for (const [name, { image, setting }] of lostTags)
+    if (!wanted.has(name)) warnings.push(describeLostTag(name, image, setting));
   const sorted = [...wanted.values()].toSorted((a, b) => b.priority - a.priority);
   return { wanted: sorted, unusable, warnings };
 }
@@ -65,9 +70,8 @@ function isSameWish(one: WantedImage, other: WantedImage): boolean {
   return (['pullPolicy', 'priority', 'required', 'pin'] as const).every(key => one[key] === other[key]);
 }
 
-function describeLostTag({ image, reference }: WantedImage, setting: ListedImage): string {
-  const tagged = `${reference.repository}:${reference.tag}`;
-  return `image ${image} has a tag and a digest (${placeOf(setting)}): a pod that says ${tagged} will not find it, because runtimes keep no tag for it; list what the pods say`;
+function describeLostTag(name: string, image: string, setting: ListedImage): string {
+  return `image ${image} has a tag and a digest (${placeOf(setting)}): a pod that says ${name} will not find it, because runtimes keep no tag for it; list what the pods say`;
 }
 
 function placeOf({ position: { line, column } }: ListedImage): string {

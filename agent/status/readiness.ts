@@ -47,7 +47,7 @@ export function findNotes({ credentials, images }: Board): readonly string[] {
     ...optional.map(describeImage),
     ...unpinned.map(({ wanted }) => `image ${wanted.image} is not pinned: ${whyNot}`),
     ...(images.pinsUntold ? [describeUntold(images.runtime)] : []),
-    ...(images.diskProblem === null ? [] : [images.diskProblem]),
+    ...[images.diskProblem, images.ioProblem].filter(problem => problem !== null),
   ];
 }
 
@@ -79,7 +79,7 @@ function imageReasons({ runtime, images, unusable, disk, ioPressure }: ImagesSta
   const missing = images.filter(({ wanted, warm }) => wanted.required && !warm);
   const wrong = unusable.filter(({ required }) => required);
   return [
-    ...(runtime.state === 'unavailable' && images.length > 0
+    ...(runtime.state === 'unavailable' && images.some(({ wanted }) => wanted.required)
       ? [`no container runtime: ${runtime.problem}`]
       : []),
     ...(disk && isDiskLow(disk) && missing.length > 0 ? [describeLowDisk(disk)] : []),

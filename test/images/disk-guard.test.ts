@@ -30,14 +30,14 @@ test('too little room is told at every look, with how much there is', async t =>
   assert.deepEqual([reasons.length, guard.isLow], [2, false]);
 });
 
-test('what cannot be measured is told, and the last measure stays in force', async t => {
+test('what cannot be measured is told and guards nothing: a disk that was low may be another one by now', async t => {
   const hostRoot = await temporaryDirectory(t);
   await writeFile(join(hostRoot, 'file'), '');
-  const reasons: PullFailure[] = [];
+  const told: string[] = [];
   const guard = new DiskGuard(
     hostRoot,
-    reason => reasons.push(reason),
-    () => {},
+    () => told.push('low'),
+    () => told.push('room'),
   );
   guard.directory = '/';
   await guard.look({ bytes: 2 ** 60 });
@@ -47,7 +47,10 @@ test('what cannot be measured is told, and the last measure stays in force', asy
     guard.problem ?? '',
     /measuring the file system of \/file\/images: a part of the path is not a/,
   );
-  assert.deepEqual([guard.isLow, guard.space?.path, reasons.length], [true, '/', 2]);
+  assert.deepEqual([guard.isLow, guard.space, told], [false, null, ['low', 'room']]);
+  guard.directory = undefined;
+  await guard.look({ bytes: 2 ** 60 });
+  assert.match(guard.problem ?? '', /does not say where its images are/);
   guard.directory = '/';
   await guard.look({ bytes: 1 });
   assert.deepEqual([guard.problem, guard.isLow], [null, false]);

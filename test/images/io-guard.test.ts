@@ -24,6 +24,9 @@ test('pressure above the limit is told once when it begins and once when it ends
   share = undefined;
   await guard.look(0.1);
   assert.equal(guard.high, null, 'a kernel that does not tell is calm');
+  assert.match(guard.problem ?? '', /maxIoPressure has no effect/);
+  await guard.look(1);
+  assert.equal(guard.problem, null, 'without a limit that is no matter');
 });
 
 test('without a limit the pressure is not even measured', async () => {

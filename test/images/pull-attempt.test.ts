@@ -83,28 +83,29 @@ test(
   },
 );
 
-test('credentials that come while the old ones are being refused are tried at once', limits, async () => {
-  const [before, after] = [keyringOf('r.io'), keyringOf('r.io/team')];
-  let current = before;
-  const { users, done } = attempt(
-    user => {
-      current = after;
-      return user === 'r.io' ? 'auth' : undefined;
-    },
-    () => current,
-  );
-  await done;
-  assert.deepEqual(users, ['r.io', 'r.io/team']);
-  const other = attempt(
-    () => {
-      current = keyringOf('r.io');
-      return 'unreachable';
-    },
-    () => current,
-  );
-  await assert.rejects(other.done, failure('unreachable'));
-  assert.equal(other.users.length, 1, 'not for another failure');
-});
+for (const kind of ['auth', 'not-found'] as const)
+  test(`credentials that come while the old ones end in ${kind} are tried at once`, limits, async () => {
+    const [before, after] = [keyringOf('r.io'), keyringOf('r.io/team')];
+    let current = before;
+    const { users, done } = attempt(
+      user => {
+        current = after;
+        return user === 'r.io' ? kind : undefined;
+      },
+      () => current,
+    );
+    await done;
+    assert.deepEqual(users, ['r.io', 'r.io/team']);
+    const other = attempt(
+      () => {
+        current = keyringOf('r.io');
+        return 'unreachable';
+      },
+      () => current,
+    );
+    await assert.rejects(other.done, failure('unreachable'));
+    assert.equal(other.users.length, 1, 'not for another failure');
+  });
 
 test(
   'all credentials together have the time of one attempt, and nothing of it stays behind',

@@ -40,8 +40,7 @@ async function startMeter(t: TestContext, progress: NonNullable<Runtime['progres
         ends.push(resolve);
         signal.addEventListener('abort', () => reject(signal.reason));
       });
-      await meter.ended(image, { ...runtime, progress }, signal);
-      return 'pulled';
+      await meter.ended(image);
     },
     limits: () => ({ ...config.pulls, concurrency: 100, perRegistry: 100 }),
     onChange: () => meter.wake(),

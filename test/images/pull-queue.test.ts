@@ -31,7 +31,7 @@ function startQueue(
         const end = (kind?: PullFailureKind) => {
           pulls.splice(pulls.indexOf(pull), 1);
           if (kind) reject(new PullFailure(kind, 'no'));
-          else resolve('pulled');
+          else resolve();
         };
         const pull = { image: wanted.image, end, signal };
         pulls.push(pull);
@@ -104,7 +104,7 @@ test('never more than the limits run, whatever fails and while the limits change
         limits: () => bounds,
         onChange: () => {},
         pull: wanted =>
-          new Promise((resolve, reject) => {
+          new Promise<void>((resolve, reject) => {
             const { registry } = wanted.reference;
             const others = [...running.values()].filter(host => host === registry).length;
             // Noted, because an error thrown here would only look like a failed pull.
@@ -113,7 +113,7 @@ test('never more than the limits run, whatever fails and while the limits change
               running.delete(end);
               const kind = kinds.shift();
               if (kind) reject(new PullFailure(kind, 'no'));
-              else resolve('pulled');
+              else resolve();
             };
             running.set(end, registry);
           }),
@@ -400,6 +400,41 @@ test(
   },
 );
 
+test('what held its slot for nothing stands behind all others, whatever its priority', limits, async t => {
+  const retry = { initial: 1, max: 1 };
+  const { queue, names, end, state, until } = startQueue(t, { concurrency: 2, perRegistry: 2, retry });
+  const first = ['dead.io/a:1', 'dead.io/b:1'];
+  queue.setList(wanted(...first.map(image => ({ image, priority: 9 })), 'good.io/c:1', 'good.io/d:1'));
+  queue.setPresent(new Set());
+  queue.open();
+  assert.deepEqual(names(), first);
+  for (const image of first) end(image, 'stalled');
+  await until('the others', () => names().includes('good.io/d:1'));
+  assert.deepEqual(names(), ['good.io/c:1', 'good.io/d:1']);
+  end('good.io/c:1');
+  await until('the next attempt', () => state('dead.io/a:1')?.attempts === 2);
+});
+
+test('how often an image failed before says nothing of the runtime', limits, async t => {
+  const retry = { initial: 1, max: 1 };
+  const { queue, names, end, state, until } = startQueue(t, { concurrency: 2, perRegistry: 2, retry });
+  queue.setList(wanted('a:1'));
+  queue.setPresent(new Set());
+  queue.open();
+  for (let attempt = 1; attempt <= 5; attempt++) {
+    await until('the attempt', () => names().length === 1);
+    end('a:1', 'unreachable');
+    await until('the failure', () => names().length === 0);
+  }
+  await until('the attempt', () => names().length === 1);
+  queue.close();
+  end('a:1', 'runtime');
+  await until('the loss', () => state('a:1')?.failure?.kind === 'runtime');
+  retry.initial = retry.max = 60_000;
+  queue.open();
+  assert.deepEqual(names(), ['a:1']);
+});
+
 test(
   'what was under way when the runtime went away twice waits: it may be what the runtime dies of',
   limits,
@@ -424,33 +459,33 @@ test(
   },
 );
 
-test('a pull that was put off never began, and goes on when the queue is opened again', limits, async t => {
-  let isBusy = true;
-  const asked: string[] = [];
-  const queue = new PullQueue({
-    limits: () => ({ concurrency: 1, perRegistry: 1, retry: { initial: 60_000, max: 60_000 } }),
-    onChange: () => {},
-    pull: async ({ image }) => {
-      asked.push(image);
-      return isBusy ? 'put off' : 'pulled';
-    },
-  });
-  cleanUp(t, () => queue.stop());
-  queue.setList(wanted('a:1'));
-  queue.setPresent(new Set());
-  queue.open();
-  await waitUntil(() => !queue.busy, { what: 'the end', timeoutMs: 2_000 });
-  const [image] = queue.images;
-  assert.deepEqual(
-    [image?.state, image?.attempts, image?.failure, image?.startedAt],
-    ['waiting', 0, null, null],
-  );
-  assert.deepEqual([asked.length, queue.hasDue], [1, true], 'and it is not asked for over and over');
-  isBusy = false;
-  queue.open();
-  await waitUntil(() => queue.images[0]?.state === 'present', { what: 'the image', timeoutMs: 2_000 });
-  assert.deepEqual([queue.images[0]?.attempts, queue.hasDue], [1, false]);
-});
+test(
+  'a pull that is not admitted never began, and goes on when the queue is opened again',
+  limits,
+  async t => {
+    let isBusy = true;
+    const [asked, told]: [string[], string[]] = [[], []];
+    const queue = new PullQueue({
+      limits: () => ({ concurrency: 1, perRegistry: 1, retry: { initial: 60_000, max: 60_000 } }),
+      onChange: ({ state }) => told.push(state),
+      admit: async () => !isBusy,
+      pull: async ({ image }) => void asked.push(image),
+    });
+    cleanUp(t, () => queue.stop());
+    queue.setList(wanted('a'));
+    queue.setPresent(new Set(['docker.io/library/a:latest']));
+    queue.open();
+    await waitUntil(() => !queue.busy, { what: 'the end', timeoutMs: 2_000 });
+    assert.deepEqual([asked, told, queue.hasDue], [[], [], true], 'and it is not asked for over and over');
+    isBusy = false;
+    queue.open();
+    await waitUntil(() => queue.images[0]?.state === 'present', { what: 'the image', timeoutMs: 2_000 });
+    assert.deepEqual(
+      [asked, told, queue.images[0]?.attempts, queue.hasDue],
+      [['a'], ['pulling', 'present'], 1, false],
+    );
+  },
+);
 
 test(
   'an image that was not found is tried again with new credentials, which may show it',
@@ -481,6 +516,27 @@ test('an answer that is older than the end of a pull does not make its image gon
   await until('some time to pass', () => performance.now() > asked + 5);
   queue.setPresent(new Set());
   assert.deepEqual(names(), ['a:1']);
+});
+
+test('what failed for a policy that no longer asks is forgotten once the image is seen', limits, async t => {
+  const { queue, end, state, until } = startQueue(t, {
+    concurrency: 1,
+    perRegistry: 1,
+    retry: { initial: 60_000, max: 60_000 },
+  });
+  const present = new Set(['docker.io/library/a:latest']);
+  queue.setList(wanted('a'));
+  queue.setPresent(present);
+  queue.open();
+  end('a');
+  await until('the image', () => state('a')?.state === 'present');
+  queue.resync();
+  queue.setPresent(present);
+  end('a', 'unreachable');
+  await until('the failure', () => state('a')?.failure?.kind === 'unreachable');
+  queue.setList(wanted({ image: 'a', pullPolicy: 'IfNotPresent' }));
+  queue.setPresent(present);
+  assert.deepEqual([state('a')?.failure, state('a')?.nextAttemptAt], [null, null]);
 });
 
 test('a policy that no longer asks the registry is content with what is there', limits, async t => {

@@ -68,6 +68,16 @@ test('an image with tag and digest is told, because a pod with the tag alone wil
   );
 });
 
+test('no tag is told as lost that another image of the list has, and each that is lost is told', () => {
+  const [one, two] = ['r.io/app:1.2', 'r.io/app:1.3'];
+  const digest = `sha256:${'0'.repeat(64)}`;
+  const lost = (...images: readonly string[]) =>
+    planned(...images.map(image => ({ image }))).warnings.map(text => /says (\S+) will/.exec(text)?.[1]);
+  assert.deepEqual(lost(`${one}@${digest}`, one), []);
+  assert.deepEqual(lost(`${one}@${digest}`, `${two}@${digest}`), [one, two]);
+  assert.deepEqual(lost(`r.io/app@${digest}`, `${one}@${digest}`), [one]);
+});
+
 test('what is no reference is set aside with where it stands, and holds up nothing', () => {
   const bad: Readonly<Record<string, string>> = {
     'A b': 'it has a space in it',

@@ -80,6 +80,7 @@ export function board(
       disk: { path: '/', freeBytes: 10, keepFreeBytes: 2 },
       diskProblem: null,
       ioPressure: null,
+      ioProblem: null,
       pinned: new Set(),
       pinProblem: null,
       pinsUntold: false,

@@ -81,6 +81,8 @@ test('without a runtime a node with images is not ready, and one without images 
   assert.deepEqual(findReasons(board({ images: { runtime } })), []);
   const waiting = board({ images: { runtime, images: [imageState('a:1')] } });
   assert.deepEqual(findReasons(waiting), ['no container runtime: no socket', 'image a:1 is waiting']);
+  const optional = board({ images: { runtime, images: [imageState('a:1', {}, false)] } });
+  assert.deepEqual(findReasons(optional), [], 'what is optional is reported only');
   const none = board({ images: { runtime: { ...runtime, state: 'none' }, images: [imageState('a:1')] } });
   assert.deepEqual(findReasons(none), []);
 });
