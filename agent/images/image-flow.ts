@@ -1,21 +1,20 @@
-import { Bell, wait } from '../base/bell.ts';
-import { Failure, messageOf } from '../base/failure.ts';
+import { aborted, Bell, wait } from '../base/bell.ts';
 import type { Logger } from '../base/log.ts';
 import { type Config, defaultConfig } from '../config.ts';
 import type { PullKeyring } from '../docker-config/pull-keyring.ts';
-import { RuntimeFinder } from '../runtimes/find-runtime.ts';
 import { PullFailure } from '../runtimes/pull-failure.ts';
 import type { PresentImages, Runtime } from '../runtimes/runtime.ts';
 import { followDeletions } from './deletions.ts';
 import { DiskGuard } from './disk-guard.ts';
 import type { ImageState } from './image-state.ts';
-import type { ImagesState, RuntimeState } from './images-state.ts';
+import type { ImagesState } from './images-state.ts';
 import { IoGuard } from './io-guard.ts';
 import type { measureIoPressure } from './io-pressure.ts';
 import { PinKeeper } from './pin-keeper.ts';
 import { attemptPull } from './pull-attempt.ts';
 import { PullMeter } from './pull-meter.ts';
 import { PullQueue } from './pull-queue.ts';
+import { noRuntime, RuntimeConnection } from './runtime-connection.ts';
 import { type ImageList, type NodeFacts, planImages, type WantedImage } from './wanted-images.ts';
 
 /** What the image flow works on and whom it tells. */
@@ -32,8 +31,8 @@ export type ImageFlowOptions = {
   readonly measureIoPressure?: typeof measureIoPressure;
 };
 
-/** While nothing answers, a runtime is looked for this often; to find a socket missing costs next to nothing. */
-const reconnectMilliseconds = 1_000;
+/** After a list that could not be had, the runtime is asked again this much later, in milliseconds. */
+const retryMilliseconds = 1_000;
 
 /** A pin that failed is tried again after this time. */
 const pinMilliseconds = 30_000;
@@ -45,14 +44,12 @@ export class ImageFlow {
   readonly #disk: DiskGuard;
   readonly #io: IoGuard;
   readonly #meter: PullMeter;
-  readonly #finder: RuntimeFinder;
+  readonly #connection: RuntimeConnection;
   readonly #pins = new PinKeeper();
   readonly #news = new Bell();
   #config = defaultConfig;
   /** undefined until the secrets were read: to pull without them would only fail. */
   #keyring: PullKeyring | undefined;
-  #runtime: Runtime | undefined;
-  #runtimeState: RuntimeState = unavailable('it was not looked for yet');
   #list: ImageList = { wanted: [], unusable: [], warnings: [] };
   #isConfigured = false;
   /** No pull starts before this time, by `performance.now()`; undefined until there is a first list of images. */
@@ -64,7 +61,7 @@ export class ImageFlow {
 
   constructor(options: ImageFlowOptions) {
     this.#options = options;
-    this.#finder = new RuntimeFinder(options.runtime, options.hostRoot);
+    this.#connection = new RuntimeConnection(options);
     // Only who waits for room or calm makes it worth to look for them before the next look at everything.
     const watch = () => this.#queue.hasDue && this.#meter.wake();
     const onLow = (reason: PullFailure) => {
@@ -97,7 +94,7 @@ export class ImageFlow {
 
   get state(): ImagesState {
     return {
-      runtime: this.#runtimeState,
+      runtime: this.#options.runtime === 'none' ? noRuntime : this.#connection.state,
       images: this.#queue.images,
       unusable: this.#list.unusable,
       listWarnings: this.#list.warnings,
@@ -133,58 +130,35 @@ export class ImageFlow {
 
   /** Runs until `signal` aborts; then every pull is cancelled and has ended when this resolves. */
   async run(signal: AbortSignal): Promise<void> {
-    const { runtime: uri } = this.#options;
-    if (uri === 'none') this.#runtimeState = { ...unavailable(null), state: 'none' };
+    if (this.#options.runtime === 'none') await aborted(signal);
     while (!signal.aborted) {
-      try {
-        if (uri !== 'none') await this.#workWith(await this.#finder.find(signal), signal);
-      } catch (error) {
-        if (!signal.aborted) this.#tellUnavailable(error);
-      }
-      await this.#news.heard(uri === 'none' ? this.#config.pulls.resync : reconnectMilliseconds, signal);
+      await this.#connection.use((runtime, connected) => this.#workWith(runtime, connected, signal), signal);
+      await this.#news.heard(this.#connection.retryIn(), signal);
     }
     await this.#queue.stop();
   }
 
-  #tellUnavailable(error: unknown): void {
-    const problem = messageOf(error);
-    if (problem !== this.#runtimeState.problem) this.#options.log.warn(problem);
-    this.#runtimeState = unavailable(problem);
-  }
-
-  /** Works with one connection until it is lost; throws why. */
-  async #workWith(runtime: Runtime, signal: AbortSignal): Promise<void> {
-    const { name, version, endpoint } = runtime;
-    const because = this.#finder.reason;
-    const lost = new AbortController();
-    const connected = AbortSignal.any([signal, lost.signal]);
-    void runtime.closed.then(() => lost.abort());
-    let parts: readonly Promise<void>[] = [];
+  /** Works with one connection while it lasts. */
+  async #workWith(runtime: Runtime, connected: AbortSignal, signal: AbortSignal): Promise<void> {
+    this.#disk.directory = await runtime.imageDirectory(connected);
+    this.#connection.tellSuccess(runtime);
+    this.#pins.forget();
+    const ended = new AbortController();
+    const working = AbortSignal.any([connected, ended.signal]);
+    const parts = [
+      this.#meter.run(runtime, working),
+      this.#lookAround(runtime, working),
+      followDeletions(runtime, () => this.#news.ring(), this.#options.log, working),
+    ];
     try {
-      this.#disk.directory = await runtime.imageDirectory(connected);
-      this.#runtime = runtime;
-      this.#runtimeState = connectedTo(runtime, because);
-      this.#pins.forget();
-      this.#options.log.info(
-        { runtime: name, version, endpoint, because },
-        'connected to the container runtime',
-      );
-      parts = [
-        this.#meter.run(runtime, connected),
-        this.#lookAround(runtime, connected),
-        followDeletions(runtime, () => this.#news.ring(), this.#options.log, connected),
-      ];
       await Promise.all(parts);
-      if (!signal.aborted)
-        throw new Failure({ tried: `working with ${endpoint}`, problem: await runtime.closed });
     } finally {
       // 1. On the way out the pulls are cancelled first, so that the lost connection is not taken for their failure.
       if (signal.aborted) await this.#queue.stop();
       // 2. No pull starts on this connection any more; those under way fail, and go on with the next one.
-      this.#runtime = undefined;
       this.#queue.close(new PullFailure('runtime', 'the connection to the container runtime was lost'));
       // 3. Nothing works with this connection when the next one is made.
-      lost.abort();
+      ended.abort();
       runtime.close();
       await Promise.allSettled(parts);
     }
@@ -220,13 +194,12 @@ export class ImageFlow {
   async #listPresent(runtime: Runtime, signal: AbortSignal): Promise<PresentImages | undefined> {
     try {
       const present = await runtime.listImages(signal);
-      if (this.#runtimeState.state !== 'connected')
-        this.#runtimeState = connectedTo(runtime, this.#finder.reason);
+      this.#connection.tellSuccess(runtime);
       return present;
     } catch (error) {
-      await wait(reconnectMilliseconds, signal);
+      await wait(retryMilliseconds, signal);
       // A connection that was lost meanwhile is told by who waits for that.
-      if (!signal.aborted) this.#tellUnavailable(error);
+      if (!signal.aborted) this.#connection.tellFailure(error);
       return undefined;
     }
   }
@@ -243,7 +216,7 @@ export class ImageFlow {
   }
 
   async #pull(image: WantedImage, signal: AbortSignal): Promise<void> {
-    const runtime = this.#runtime;
+    const { runtime } = this.#connection;
     if (!runtime) throw new PullFailure('runtime', 'there is no connection to the container runtime');
     const { timeout } = this.#config.pulls;
     const keyring = () => this.#keyring;
@@ -253,22 +226,4 @@ export class ImageFlow {
     const now = this.#list.wanted.find(({ reference }) => reference.name === image.reference.name);
     if (now?.pin) this.#news.ring();
   }
-}
-
-function connectedTo(runtime: Runtime, reason: string | null): RuntimeState {
-  const { name, version, endpoint, progress, pins, watchDeletions } = runtime;
-  const capabilities = { progress: !!progress, pins: !!pins, deletions: !!watchDeletions };
-  return { state: 'connected', name, version, endpoint, reason, problem: null, capabilities };
-}
-
-function unavailable(problem: string | null): RuntimeState {
-  return {
-    state: 'unavailable',
-    name: null,
-    version: null,
-    endpoint: null,
-    reason: null,
-    problem,
-    capabilities: null,
-  };
 }

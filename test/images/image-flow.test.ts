@@ -289,6 +289,20 @@ test(
   },
 );
 
+test('a runtime that takes every connection and ends it is tried less and less often', limits, async t => {
+  const connected: number[] = [];
+  const version = () => {
+    connected.push(performance.now());
+    return { runtimeName: 'small', runtimeVersion: '1.0' };
+  };
+  const { flow, login, until } = await startOnSmallRuntime(t, { version, hangsUpAfter: 200 });
+  flow.setConfig(configOf(['r.io/a:1']));
+  login();
+  await until('three connections', () => connected.length >= 3);
+  const [first = 0, second = 0, third = 0] = connected.slice(-3);
+  assert.ok(third - second > 1.5 * (second - first) && third - second > 2_900, connected.join());
+});
+
 test('a list of images that cannot be had is told, and had again when it can', limits, async t => {
   let works = false;
   const listImages = () => {

@@ -7,7 +7,10 @@ import { cleanUp } from '../sandbox/cleanup.ts';
 
 /** What the small runtime answers; what is not given it answers as a runtime without any image. */
 export type SmallRuntimeAnswers = Partial<ServiceImpl<typeof ImageService>> &
-  Partial<ServiceImpl<typeof RuntimeService>>;
+  Partial<ServiceImpl<typeof RuntimeService>> & {
+    /** After how many milliseconds it ends every connection; it does not if that is not given. */
+    readonly hangsUpAfter?: number;
+  };
 
 /**
  * Serves CRI v1 on a socket during a test, for what no real runtime does when it is asked to: calls that fail, hang, or
@@ -16,7 +19,7 @@ export type SmallRuntimeAnswers = Partial<ServiceImpl<typeof ImageService>> &
 export async function serveRuntime(
   test: TestContext,
   socketPath: string,
-  answers: SmallRuntimeAnswers = {},
+  { hangsUpAfter, ...answers }: SmallRuntimeAnswers = {},
 ): Promise<() => void> {
   const all = {
     version: () => ({ runtimeName: 'small', runtimeVersion: '1.0' }),
@@ -34,6 +37,7 @@ export async function serveRuntime(
   const sessions = new Set<{ destroy(): void }>();
   server.on('session', session => {
     sessions.add(session);
+    if (hangsUpAfter !== undefined) setTimeout(() => session.destroy(), hangsUpAfter);
     session.once('close', () => sessions.delete(session));
   });
   await new Promise<void>(resolve => server.listen(socketPath, resolve));

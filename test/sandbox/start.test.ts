@@ -116,7 +116,7 @@ describe('npm start', { timeout: 150_000 }, () => {
   it('a runtime that it does not have is refused before anything is started', options, async () => {
     const { status, output } = await start('--sandbox-runtime=rkt').ended;
     assert.equal(status, 1);
-    assert.match(output, /--sandbox-runtime is one of containerd, docker, not rkt/);
+    assert.match(output, /--sandbox-runtime is one of containerd, docker, not "rkt"/);
   });
 
   it(

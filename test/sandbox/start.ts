@@ -91,15 +91,16 @@ function chooseRuntime(args: readonly string[]): { runtime: RuntimeName; agentAr
       return token.inlineValue ? [token.index] : [token.index, token.index + 1];
     }),
   );
-  const runtime = String(values[runtimeFlag] ?? 'containerd');
-  const names = Object.keys(runtimeChoices);
-  if (!isRuntimeName(runtime))
-    throw new Error(`--${runtimeFlag} is one of ${names.join(', ')}, not ${runtime}`);
+  const runtime = values[runtimeFlag] ?? 'containerd';
+  if (!isRuntimeName(runtime)) {
+    const given = typeof runtime === 'string' ? `, not "${runtime}"` : '';
+    throw new Error(`--${runtimeFlag} is one of ${Object.keys(runtimeChoices).join(', ')}${given}`);
+  }
   return { runtime, agentArgs: args.filter((_, index) => !own.has(index)) };
 }
 
-function isRuntimeName(text: string): text is RuntimeName {
-  return Object.hasOwn(runtimeChoices, text);
+function isRuntimeName(value: string | boolean): value is RuntimeName {
+  return typeof value === 'string' && Object.hasOwn(runtimeChoices, value);
 }
 
 function listenFlag(args: readonly string[]): string | undefined {
