@@ -61,9 +61,9 @@ export class PullMeter {
   /** A pull has ended well, before that is told: measures it, unless a measure was just now; then the next one will. */
   async ended({ reference }: WantedImage): Promise<void> {
     const { queue } = this.#options;
-    const startedAt = queue.images.find(({ wanted }) => wanted.reference.name === reference.name)?.startedAt;
-    if (!startedAt) return;
-    this.#ended.push({ ...reference, startedAt });
+    const pull = queue.underWay.find(({ name }) => name === reference.name);
+    if (!pull) return;
+    this.#ended.push(pull);
     if (!this.#measuring) await this.#measureOnce();
   }
 
@@ -88,9 +88,7 @@ export class PullMeter {
     const { runtime, signal } = this.#connection ?? {};
     const ended = this.#ended.splice(0);
     if (!runtime?.progress || !signal || (ended.length === 0 && !queue.busy)) return;
-    const underWay = queue.images.flatMap(({ state, wanted, startedAt }) =>
-      state === 'pulling' && startedAt ? [{ ...wanted.reference, startedAt }] : [],
-    );
+    const { underWay } = queue;
     const names = new Set(underWay.map(({ name }) => name));
     this.#measuredAt = performance.now();
     try {

@@ -1,6 +1,6 @@
 import type { Backoff } from '../base/backoff.ts';
 import { PullFailure, type PullFailureKind } from '../runtimes/pull-failure.ts';
-import type { MeasuredPull, PullProgress } from '../runtimes/runtime.ts';
+import type { MeasuredPull, PullProgress, PullUnderWay } from '../runtimes/runtime.ts';
 import { failed, found, gone, type ImageState, progressed, pulled, started } from './image-state.ts';
 import { PullSlots, type SlotLimits } from './pull-slots.ts';
 import {
@@ -59,6 +59,13 @@ export class PullQueue {
   /** True while any pull has not ended yet. */
   get busy(): boolean {
     return this.#slots.busy;
+  }
+
+  /** The pulls that are under way. */
+  get underWay(): readonly PullUnderWay[] {
+    return [...this.#items.values()]
+      .filter(({ image }) => image.state === 'pulling')
+      .map(({ image, startedAt }) => ({ ...image.wanted.reference, age: performance.now() - startedAt }));
   }
 
   /** True while any image is to be pulled, now or after a wait, if pulls may start. */

@@ -90,7 +90,8 @@ export type PullUnderWay = {
   readonly registry: string;
   readonly repository: string;
   readonly digest: string | undefined;
-  readonly startedAt: Date;
+  /** Milliseconds since it started, whatever became of the node's clock. */
+  readonly age: number;
 };
 
 /** How far one pull is, in bytes. */

@@ -20,6 +20,8 @@ export type FakeRepository = {
   readonly layer?: Answer;
   /** Whoever comes without a token is sent to a token service that answers this; the registry has no other repository. */
   readonly token?: Answer;
+  /** Whoever comes without a password is asked for one; any will do. */
+  readonly asksForPassword?: true;
   /** The layer is fetched from a storage service, by a signed URL, that answers this. */
   readonly storage?: Answer;
   /** The layer; 10 kB that no other repository has if it is not given. */
@@ -91,7 +93,9 @@ function welcome(
   repositories: Readonly<Record<string, FakeRepository>>,
 ): void {
   const [name] = Object.keys(repositories).filter(name => repositories[name]?.token);
-  if (name === undefined || asked.hasToken) good(response, Buffer.alloc(0));
+  const asksForPassword = Object.values(repositories).some(repository => repository.asksForPassword);
+  if (asksForPassword && !asked.hasToken) askForPassword(response, Buffer.alloc(0));
+  else if (name === undefined || asked.hasToken) good(response, Buffer.alloc(0));
   else askForToken({ ...asked, name })(response, Buffer.alloc(0));
 }
 
@@ -102,6 +106,7 @@ function answer(asked: Asked, response: ServerResponse, repository: FakeReposito
   if (part === 'token') token(response, nothing);
   else if (part === 'storage') storage?.(response, layer.content);
   else if (repository.token && !asked.hasToken) askForToken(asked)(response, nothing);
+  else if (repository.asksForPassword && !asked.hasToken) askForPassword(response, nothing);
   else if (part === 'manifests') {
     response.setHeader('content-type', mediaTypes.manifest);
     response.setHeader('docker-content-digest', digestOf(manifestOf(layer)));
@@ -110,6 +115,8 @@ function answer(asked: Asked, response: ServerResponse, repository: FakeReposito
   else if (storage) sendToStorage(asked)(response, nothing);
   else layerAnswer(response, layer.content);
 }
+
+const askForPassword = status(401, { 'www-authenticate': 'Basic realm="fake"' });
 
 function askForToken({ base, name }: Asked): Answer {
   const challenge = `Bearer realm="${base}/token/${name}",service="fake",scope="repository:${name}:pull"`;

@@ -13,6 +13,15 @@ export function status(code: number, headers: Readonly<Record<string, string>> =
   };
 }
 
+/** Refuses, and tells with what somebody came, as it is and in the clear. */
+export const tattle: Answer = response => {
+  const { authorization = '' } = response.req.headers;
+  const login = Buffer.from(authorization.replace('Basic ', ''), 'base64').toString();
+  response.writeHead(403, { 'content-type': 'application/json' });
+  const message = `bad login ${login} in ${authorization}`;
+  response.end(JSON.stringify({ details: message, errors: [{ code: 'DENIED', message }] }));
+};
+
 /** Of the OCI distribution specification, 1.1. */
 const errorCodes: Readonly<Record<number, string>> = {
   401: 'UNAUTHORIZED',

@@ -1,10 +1,13 @@
 import type { Case } from './failing-pulls.ts';
 import type { FakeRepository } from './fake-registry.ts';
-import { cutShort, hangUp, otherBytes, page, status, unsized } from './registry-answers.ts';
+import { cutShort, hangUp, otherBytes, page, status, tattle, unsized } from './registry-answers.ts';
 
 const patience = 'it tries again for minutes by itself';
 const denied = { containerd: /403 Forbidden/, docker: /denied/, podman: /denied|403 \(Forbidden\)/ };
 const tooMany = { containerd: /429 Too Many/, docker: /toomanyrequests/, podman: /too many requests/ };
+const hiddenLogin = /bad login team-a:\[secret\] in Basic \[secret\]/;
+// containerd shows nothing of the answer.
+const badLogin = { containerd: /403 Forbidden/, docker: hiddenLogin, podman: hiddenLogin };
 const badGateway = /502 Bad Gateway/;
 const pageOf = (code: number, words: string) => ({
   containerd: new RegExp(`${code} ${words}`),
@@ -15,6 +18,24 @@ const pageOf = (code: number, words: string) => ({
 /** What a real registry does not do when it is asked to: each a repository of a fake one. */
 export const faults: readonly (Omit<Case, 'image'> & { readonly repository: FakeRepository })[] = [
   { what: '403', repository: { manifest: status(403) }, kind: 'auth', says: denied },
+  {
+    what: '403 with the password in it',
+    repository: { asksForPassword: true, manifest: tattle },
+    kind: 'auth',
+    says: badLogin,
+  },
+  {
+    what: '403 for a layer with the password in it',
+    repository: { asksForPassword: true, layer: tattle },
+    kind: 'auth',
+    says: badLogin,
+  },
+  {
+    what: '403 for a token with the password in it',
+    repository: { token: tattle },
+    kind: 'auth',
+    says: badLogin,
+  },
   {
     what: '403 of a proxy',
     repository: { manifest: page(403) },

@@ -44,7 +44,7 @@ export const containerd: TestedRuntime = {
   // A layer that has come is no ingest any more, and gets the label with its repository a moment later.
   capabilities: {
     progress: 'of a total',
-    progressOnlyGrows: false,
+    progressOnlyGrows: true,
     pins: true,
     watchDeletions: true,
     cancelsRequests: true,

@@ -1,5 +1,6 @@
 import { Code, ConnectError } from '@connectrpc/connect';
 import { type KindsByText, kindOfText, printable } from '../failure-text.ts';
+import type { Hide } from '../hide-credential.ts';
 import { PullFailure } from '../pull-failure.ts';
 
 /**
@@ -30,15 +31,18 @@ const kindsByText: KindsByText = [
   ['unreachable', /unexpected commit (?:digest|size)|failed size validation|invalid desc\b/i],
 ];
 
-/** Translates what a pull over CRI threw. */
-export function criPullFailure(error: unknown): PullFailure {
+/**
+ * Translates what a pull over CRI threw. What it says is shown as far as `hide` leaves it; it is no cause of the failure,
+ * because whoever prints causes would print it as it was.
+ */
+export function criPullFailure(error: unknown, hide: Hide = text => text): PullFailure {
   if (error instanceof PullFailure) return error;
   const known = ConnectError.from(error);
-  const text = shown(known.rawMessage);
+  const text = shown(hide(known.rawMessage));
   if (known.code === Code.Unavailable || isConnectionLoss(known)) {
-    return new PullFailure('runtime', `the container runtime does not answer: ${text}`, error);
+    return new PullFailure('runtime', `the container runtime does not answer: ${text}`);
   }
-  return new PullFailure(kindOfText(text, kindsByText), text, error);
+  return new PullFailure(kindOfText(shown(known.rawMessage), kindsByText), text);
 }
 
 /** Some transports report a connection that broke in mid-call under other codes, with the system's error as cause. */
@@ -50,7 +54,7 @@ function isConnectionLoss(error: ConnectError): boolean {
 
 /** The runtime's text without its own prefix and the JSON bodies that follow on other lines. */
 function shown(text: string): string {
-  const [first = ''] = text.split('\n');
+  const [first = ''] = text.trimStart().split('\n', 1);
   return printable(
     first.replace(/^failed to pull and unpack image "[^"]*": (?:failed to resolve reference "[^"]*": )?/, ''),
   );

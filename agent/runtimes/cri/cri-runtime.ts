@@ -1,9 +1,8 @@
 import { type Client, Code, ConnectError, createClient } from '@connectrpc/connect';
 import { Failure, messageOf } from '../../base/failure.ts';
-import { watchDeletions } from '../containerd/containerd-events.ts';
-import { ContainerdPins } from '../containerd/containerd-pins.ts';
-import { ContentProgress } from '../containerd/content-progress.ts';
+import { openContainerd } from '../containerd/containerd-api.ts';
 import { ImageService, RuntimeService } from '../gen/cri_pb.ts';
+import { hideCredential } from '../hide-credential.ts';
 import { Liveness } from '../liveness.ts';
 import type { PresentImages, PullRequest, RegistryCredential, Runtime } from '../runtime.ts';
 import { criPullFailure } from './cri-failure.ts';
@@ -15,7 +14,7 @@ const callTimeoutMilliseconds = 120_000;
 
 /**
  * Connects to a runtime that speaks CRI v1. What CRI does not tell (the progress of a pull, pins, deletions) is asked of
- * containerd's own API, which listens on the same socket, if the runtime is containerd.
+ * containerd's own API, if the runtime is containerd and has that on the same socket.
  */
 export async function connectCri(
   socketPath: string,
@@ -31,8 +30,8 @@ export async function connectCri(
   try {
     const { runtimeName, runtimeVersion } = await askVersion(service, socketPath, signal);
     const images = createClient(ImageService, connection.transport);
-    const isContainerd = runtimeName === 'containerd';
-    const content = isContainerd ? new ContentProgress(connection.transport) : undefined;
+    const containerd =
+      runtimeName === 'containerd' ? await openContainerd(connection.transport, signal) : undefined;
     let present: PresentImages = new Map();
     return {
       name: runtimeName,
@@ -44,15 +43,12 @@ export async function connectCri(
         return present;
       },
       pull: async (request, signal) => {
-        content?.pullBegins(request.name);
-        const config = await pullImage(images, request, signal);
-        content?.pullEnded(request.name, config);
+        const pull = () => pullImage(images, request, signal);
+        await (containerd ? containerd.content.follow(request.name, pull) : pull());
       },
-      progress: content && ((pulls, signal) => content.measure(pulls, present, signal)),
-      pins: isContainerd ? new ContainerdPins(connection.transport) : undefined,
-      watchDeletions: isContainerd
-        ? (onDelete, signal) => watchDeletions(connection.transport, onDelete, signal)
-        : undefined,
+      progress: containerd && ((pulls, signal) => containerd.content.measure(pulls, present, signal)),
+      pins: containerd?.pins,
+      watchDeletions: containerd?.watchDeletions,
       imageDirectory: signal => imageDirectory(images, signal),
       hasPods: signal => hasPods(service, signal),
       close: () => connection.close(),
@@ -100,7 +96,7 @@ async function pullImage(
     const pull = { image: { image: name }, ...(auth && { auth }) };
     return (await images.pullImage(pull, { signal })).imageRef;
   } catch (error) {
-    throw criPullFailure(error);
+    throw criPullFailure(error, hideCredential(credential));
   }
 }
 
@@ -114,9 +110,13 @@ async function imageDirectory(
   signal: AbortSignal,
 ): Promise<string | undefined> {
   const answer = await call('asking for the image file system', () =>
-    images.imageFsInfo({}, { signal, timeoutMs: callTimeoutMilliseconds }),
+    images.imageFsInfo({}, { signal, timeoutMs: callTimeoutMilliseconds }).catch(error => {
+      // It pulls as well as any other.
+      if (ConnectError.from(error).code === Code.Unimplemented) return undefined;
+      throw error;
+    }),
   );
-  return answer.imageFilesystems[0]?.fsId?.mountpoint;
+  return answer?.imageFilesystems[0]?.fsId?.mountpoint;
 }
 
 /** The state SANDBOX_READY: a runtime that was given up may still have pods that once ran. */

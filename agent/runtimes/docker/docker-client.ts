@@ -1,8 +1,9 @@
+import { AssertionError } from 'node:assert';
 import type { Dispatcher, Pool } from 'undici';
-import type { z } from 'zod';
 import { Failure, messageOf } from '../../base/failure.ts';
+import { printable } from '../failure-text.ts';
 import { Liveness } from '../liveness.ts';
-import { DockerRefusal, readJson, readRefusal, readText } from './docker-answer.ts';
+import { DockerRefusal, limited, readRefusal, readText, UnreadableAnswer } from './docker-answer.ts';
 import { JsonObjects } from './json-objects.ts';
 
 /** What is asked of docker. */
@@ -17,10 +18,19 @@ export type DockerRequest = {
 /** How long a call other than a pull may take on a busy node, in milliseconds; a CRI runtime is given as much. */
 const callTimeout = 120_000;
 
-/** How long an answer may be: a list of 1,000 images has about 1 MB. */
-const maxAnswerBytes = 32 * 2 ** 20;
+/**
+ * How long an answer may be in which an engine tells of itself, in bytes; it has some thousand. JSON, and what is
+ * wrong with it, may need a hundred times as much memory as it is long.
+ */
+const maxFactsBytes = 2 ** 16;
 
-/** How long one object of a stream may be: they have some hundred bytes, and texts of registries in them. */
+/** How long another answer may be that is read as a whole, in bytes: one of a single image, with all its labels. */
+const maxAnswerBytes = 2 ** 20;
+
+/** How long a list may be, of which only what is needed is kept: one of 1,000 images has about 1 MB. */
+const maxListBytes = 8 * 2 ** 20;
+
+/** How long one object of a stream or a list may be: they have some hundred bytes, and whatever others put into them. */
 const maxObjectBytes = 2 ** 20;
 
 /** Makes the client of the docker engine at this Unix socket. Nothing is connected to before something is asked. */
@@ -59,28 +69,43 @@ export class DockerClient {
     this.#prefix = `/v${apiVersion}`;
   }
 
-  /** What docker answers to a question. Throws a Failure that begins with `tried`. */
+  /** What is made of docker's answers, in bounded time. Throws a Failure that begins with `tried`. */
   async ask<Answer>(
     tried: string,
-    request: DockerRequest,
-    schema: z.ZodType<Answer>,
     signal: AbortSignal,
+    work: (signal: AbortSignal) => Promise<Answer>,
   ): Promise<Answer> {
     const deadline = new AbortController();
     const timer = setTimeout(() => deadline.abort(new Error('it does not answer')), callTimeout);
     try {
-      return readJson(await this.read(request, AbortSignal.any([signal, deadline.signal])), schema);
+      return await work(AbortSignal.any([signal, deadline.signal]));
     } catch (error) {
-      const problem = messageOf(error);
+      const problem = printable(messageOf(error));
       throw new Failure({ tried: `${tried} of the container runtime`, problem, cause: error });
     } finally {
       clearTimeout(timer);
     }
   }
 
-  /** The whole answer. Throws a DockerRefusal, and whatever breaks the connection. */
+  /** The whole answer. Throws a DockerRefusal or UnreadableAnswer, and whatever breaks the connection. */
   async read(request: DockerRequest, signal: AbortSignal, maxBytes = maxAnswerBytes): Promise<string> {
     return await readText(this.#receive(request, signal), maxBytes);
+  }
+
+  /** What an engine tells of itself. Throws as `read` does. */
+  async readFacts(path: string, signal: AbortSignal): Promise<string> {
+    return await this.read({ path }, signal, maxFactsBytes);
+  }
+
+  /**
+   * The objects of an answer that is a list, each as it comes; whoever has seen enough leaves the rest. Throws a
+   * DockerRefusal or UnreadableAnswer, and whatever breaks the connection.
+   */
+  async *list(request: DockerRequest, signal: AbortSignal): AsyncGenerator<unknown> {
+    const objects = new JsonObjects(maxObjectBytes, 'list');
+    for await (const chunk of limited(this.#receive(request, signal), maxListBytes))
+      yield* objects.take(chunk);
+    if (!objects.isWhole) throw new UnreadableAnswer('the list ends in the middle');
   }
 
   /** The objects of an answer, each as it comes. Throws a DockerRefusal, and whatever breaks the connection. */
@@ -121,7 +146,13 @@ export class DockerClient {
   async #send(request: DockerRequest, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
     if (this.#closedBecause !== undefined) throw new Error(this.#closedBecause);
     const { method = 'GET', path, query = {}, headers = {} } = request;
-    return await this.#pool.request({ method, path: this.#prefix + path, query, headers, signal });
+    try {
+      return await this.#pool.request({ method, path: this.#prefix + path, query, headers, signal });
+    } catch (error) {
+      // undici asserts that the status of an answer is one of HTTP.
+      if (error instanceof AssertionError) throw new Error('what it answers is no HTTP', { cause: error });
+      throw error;
+    }
   }
 }
 

@@ -1,7 +1,8 @@
 import { messageOf } from '../../base/failure.ts';
 import { type KindsByText, kindOfText, printable } from '../failure-text.ts';
+import type { Hide } from '../hide-credential.ts';
 import { PullFailure } from '../pull-failure.ts';
-import { DockerRefusal } from './docker-answer.ts';
+import { DockerRefusal, UnreadableAnswer } from './docker-answer.ts';
 
 /**
  * What tells the kind of a failed pull, first match first. Texts: docker 20.10 with its own store, docker 23 to 29 with
@@ -34,11 +35,25 @@ const kindsByText: KindsByText = [
 /** Where names stand that have no slash, because docker shortens its own, and none of what is masked anyway. */
 const placesOfNames = /\b(manifest for|denied for|reading manifest|docker:\/\/) ?[^\s,]+/g;
 
-/** Translates what went wrong with a pull: docker's text, or what broke the connection. */
-export function dockerPullFailure(problem: unknown): PullFailure {
+/** What is refused in docker's place by a plugin that decides who may do what on the node. */
+const ofPlugin = /^authorization denied by plugin |^plugin \S+ failed with error: AuthZPlugin\./;
+
+/**
+ * Translates what went wrong with a pull: docker's text, or what broke the connection. What it says is shown as far as
+ * `hide` leaves it; it is no cause of the failure, because whoever prints causes would print it as it was.
+ */
+export function dockerPullFailure(problem: unknown, hide: Hide = text => text): PullFailure {
   if (problem instanceof PullFailure) return problem;
-  const text = printable(messageOf(problem).replace(/\s*\n\s*/g, ' '));
+  const said = messageOf(problem);
+  const shown = printable(hide(said));
+  if (problem instanceof UnreadableAnswer)
+    return new PullFailure(
+      'unknown',
+      `what the container runtime tells of the pull cannot be read: ${shown}`,
+    );
+  if (problem instanceof DockerRefusal && (problem.isWordless || ofPlugin.test(said)))
+    return new PullFailure('runtime', `the container runtime refuses to pull: ${shown}`);
   if (typeof problem === 'string' || problem instanceof DockerRefusal)
-    return new PullFailure(kindOfText(text.replace(placesOfNames, '$1 ""'), kindsByText), text, problem);
-  return new PullFailure('runtime', `the container runtime does not answer: ${text}`, problem);
+    return new PullFailure(kindOfText(printable(said).replace(placesOfNames, '$1 ""'), kindsByText), shown);
+  return new PullFailure('runtime', `the container runtime does not answer: ${shown}`);
 }

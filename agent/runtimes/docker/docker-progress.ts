@@ -28,8 +28,8 @@ export class DockerProgress {
     const asked = new Set(pulls.map(({ name }) => name));
     const images = new Map<string, MeasuredPull>();
     for (const [name, { layers, isOver }] of this.#pulls) {
-      const { measured } = layers;
-      if (asked.has(name) && measured) images.set(name, measured);
+      const measured = asked.has(name) ? layers.measure() : undefined;
+      if (measured) images.set(name, measured);
       else if (!asked.has(name) && isOver) this.#pulls.delete(name);
     }
     return { images, otherBytes: 0 };

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { parseImageReference } from '../../image-reference.ts';
 import type { PresentImage, PresentImages, Runtime } from '../runtime.ts';
+import { ifTold, listOf, readJson, UnreadableAnswer, understood } from './docker-answer.ts';
 import type { DockerClient } from './docker-client.ts';
 import { DockerProgress } from './docker-progress.ts';
 import { pullWithDocker } from './docker-pull.ts';
@@ -35,29 +36,45 @@ export async function connectDocker(
   };
 }
 
-const names = z.array(z.string()).nullish();
-const imageList = z.array(z.object({ Id: z.string(), RepoTags: names, RepoDigests: names }));
+const names = listOf(z.string()).nullish();
+const image = z.object({ Id: z.string().regex(/^[\w:.+-]{1,200}$/), RepoTags: names, RepoDigests: names });
+
+/** How many images and names are kept, which takes much more memory than the list is long; a node has some hundred. */
+const maxListed = 20_000;
 
 /** By their full names, which docker shortens; what has no name (`<none>`) is left out. */
-async function listImages(client: DockerClient, signal: AbortSignal): Promise<PresentImages> {
-  const images = await client.ask('listing the images', { path: '/images/json' }, imageList, signal);
-  const present = new Map<string, PresentImage>();
-  for (const { Id: id, RepoTags, RepoDigests } of images)
-    for (const name of [...(RepoTags ?? []), ...(RepoDigests ?? [])]) {
-      const reference = parseImageReference(name);
-      if (typeof reference !== 'string') present.set(reference.name, { id, isPinned: false });
+function listImages(client: DockerClient, signal: AbortSignal): Promise<PresentImages> {
+  return client.ask('listing the images', signal, async signal => {
+    const present = new Map<string, PresentImage>();
+    let count = 0;
+    for await (const listed of client.list({ path: '/images/json' }, signal)) {
+      const { Id: id, RepoTags, RepoDigests } = understood(() => image.parse(listed));
+      const names = [...(RepoTags ?? []), ...(RepoDigests ?? [])];
+      count += 1 + names.length;
+      if (count > maxListed) throw new UnreadableAnswer(`it lists more than ${maxListed} images and names`);
+      for (const name of names) {
+        const reference = parseImageReference(name);
+        if (typeof reference !== 'string') present.set(reference.name, { id, isPinned: false });
+      }
     }
-  return present;
+    return present;
+  });
 }
 
-async function imageDirectory(client: DockerClient, signal: AbortSignal): Promise<string | undefined> {
-  const tried = 'asking for the image file system';
-  return imageDirectoryOf(await client.ask(tried, { path: '/info' }, engineInfo, signal));
+/** Pulls can do without, and so does an engine, or a proxy before it, that does not tell. */
+function imageDirectory(client: DockerClient, signal: AbortSignal): Promise<string | undefined> {
+  return client.ask('asking for the image file system', signal, async signal => {
+    const answer = await ifTold(client.readFacts('/info', signal).then(text => readJson(text, engineInfo)));
+    return answer && imageDirectoryOf(answer);
+  });
 }
 
-/** By the label that cri-dockerd gives the sandboxes of its pods. */
-async function hasPods(client: DockerClient, signal: AbortSignal): Promise<boolean> {
-  const filters = JSON.stringify({ label: ['io.kubernetes.docker.type=podsandbox'] });
+/** By the label that cri-dockerd gives the sandboxes of its pods; those of an engine that was given up do not run. */
+function hasPods(client: DockerClient, signal: AbortSignal): Promise<boolean> {
+  const filters = JSON.stringify({ label: ['io.kubernetes.docker.type=podsandbox'], status: ['running'] });
   const request = { path: '/containers/json', query: { filters, limit: '1' } };
-  return (await client.ask('listing the pods', request, z.array(z.unknown()), signal)).length > 0;
+  return client.ask('listing the pods', signal, async signal => {
+    for await (const _pod of client.list(request, signal)) return true;
+    return false;
+  });
 }

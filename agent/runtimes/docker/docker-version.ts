@@ -1,11 +1,12 @@
 import { z } from 'zod';
 import { Failure } from '../../base/failure.ts';
-import { readJson } from './docker-answer.ts';
+import { listOf, readJson } from './docker-answer.ts';
 
 /** Who answers at a docker socket, and how it is spoken to. */
 export type DockerVersion = {
   /** `docker` or `podman`. */
   readonly name: string;
+  /** At most 64 characters of printable ASCII. */
   readonly version: string;
   /** The version of the API that both sides speak: `1.41`. */
   readonly apiVersion: string;
@@ -20,7 +21,7 @@ const answer = z.object({
   Version: z.string(),
   ApiVersion: apiVersion,
   MinAPIVersion: apiVersion.optional(),
-  Components: z.array(z.object({ Name: z.string() })).nullish(),
+  Components: listOf(z.object({ Name: z.string() })).nullish(),
 });
 
 /**
@@ -28,7 +29,10 @@ const answer = z.object({
  * if there is none, and another error if it is no answer of docker.
  */
 export function readDockerVersion(tried: string, text: string): DockerVersion {
-  const { Version: version, ApiVersion, MinAPIVersion = ApiVersion, Components } = readJson(text, answer);
+  const { Version, ApiVersion, MinAPIVersion = ApiVersion, Components } = readJson(text, answer);
+  const version = Version.replace(/[^!-~]+/g, ' ')
+    .trim()
+    .slice(0, 64);
   const name = Components?.some(({ Name }) => /podman/i.test(Name)) ? 'podman' : 'docker';
   const who = `${name} ${version}`;
   if (isOlder(ApiVersion, oldest)) {

@@ -1,12 +1,32 @@
+import { UnreadableAnswer, understood } from './docker-answer.ts';
+
 const [quote, backslash, open, close] = Buffer.from('"\\{}');
 const whitespace = new Set(Buffer.from(' \t\r\n'));
 
+/** By where the reader is outside of the objects: which bytes may come, and where each leads; `{` begins an object. */
+type Grammar = Readonly<Record<string, Readonly<Record<string, string>>>>;
+
+const grammars = {
+  /** Objects that nothing separates. */
+  stream: { end: { '{': 'end' } },
+  /** A JSON list of objects. */
+  list: {
+    begin: { '[': 'first' },
+    first: { '{': 'after', ']': 'end' },
+    after: { ',': 'next', ']': 'end' },
+    next: { '{': 'after' },
+    end: {},
+  },
+} as const satisfies Record<string, Grammar>;
+
 /**
- * Takes a stream of JSON objects apart. They need neither end where a chunk ends nor be separated by anything. Bytes are
- * looked at and not characters: what JSON is built of is ASCII, and no byte of a longer UTF-8 character is.
+ * Takes JSON objects apart as they come, of a stream or of a list. They need not end where a chunk ends. Bytes are looked
+ * at and not characters: what JSON is built of is ASCII, and no byte of a longer UTF-8 character is.
  */
 export class JsonObjects {
   readonly #maxBytes: number;
+  readonly #grammar: Grammar;
+  #place: string;
   /** Of the object that has begun and not ended. */
   #parts: Buffer[] = [];
   #bytes = 0;
@@ -15,16 +35,18 @@ export class JsonObjects {
   #escaped = false;
 
   /** No object may have more than so many bytes. */
-  constructor(maxBytes: number) {
+  constructor(maxBytes: number, kind: keyof typeof grammars = 'stream') {
     this.#maxBytes = maxBytes;
+    this.#grammar = grammars[kind];
+    this.#place = kind === 'list' ? 'begin' : 'end';
   }
 
-  /** True unless an object has begun and not ended. */
+  /** True unless an object, or the list, has not ended. */
   get isWhole(): boolean {
-    return this.#depth === 0;
+    return this.#depth === 0 && this.#place === 'end';
   }
 
-  /** The objects that end in this chunk. Throws if it is no JSON, or an object is too long; the stream is lost then. */
+  /** The objects that end in this chunk. Throws an UnreadableAnswer if it is no JSON, or an object is too long; all is lost then. */
   take(chunk: Buffer): readonly unknown[] {
     const objects: unknown[] = [];
     let start = 0;
@@ -32,7 +54,8 @@ export class JsonObjects {
       const byte = chunk[at] ?? 0;
       if (this.#depth === 0) {
         if (whitespace.has(byte)) continue;
-        if (byte !== open) throw new Error('what comes is no JSON object');
+        this.#go(byte);
+        if (byte !== open) continue;
         start = at;
       }
       this.#step(byte);
@@ -42,6 +65,12 @@ export class JsonObjects {
     }
     if (this.#depth > 0) this.#keep(chunk.subarray(start));
     return objects;
+  }
+
+  #go(byte: number): void {
+    const place = this.#grammar[this.#place]?.[String.fromCharCode(byte)];
+    if (place === undefined) throw new UnreadableAnswer('what comes is no JSON object');
+    this.#place = place;
   }
 
   #step(byte: number): void {
@@ -56,7 +85,8 @@ export class JsonObjects {
 
   #keep(part: Buffer): void {
     this.#bytes += part.length;
-    if (this.#bytes > this.#maxBytes) throw new Error(`a JSON object has more than ${this.#maxBytes} bytes`);
+    if (this.#bytes > this.#maxBytes)
+      throw new UnreadableAnswer(`a JSON object has more than ${this.#maxBytes} bytes`);
     this.#parts.push(part);
   }
 
@@ -65,6 +95,6 @@ export class JsonObjects {
     const text = Buffer.concat(this.#parts).toString();
     this.#parts = [];
     this.#bytes = 0;
-    return JSON.parse(text);
+    return understood(() => JSON.parse(text));
   }
 }

@@ -17,11 +17,19 @@ const hasCome = new Set([
   'Pull complete',
 ]);
 
+/** What is kept of one pull: docker allows some 127 layers, and a registry may name millions. */
+const [maxLayers, maxIdLength, maxWords, maxWordLength] = [1_000, 128, 1_000, 300];
+
 /** Adds up how far the layers of one pull are, from what docker says of each. */
 export class LayerProgress {
-  readonly #announcesAll: boolean;
+  #announcesAll: boolean;
   readonly #layers = new Map<string, Layer>();
+  /** There are layers of which nothing is kept. */
+  #hasMore = false;
   #isOver = false;
+  /** What was said while no layer was known. */
+  readonly #words = new Set<string>();
+  #wordsMeasured = 0;
 
   /** Whether every layer is announced before the first byte of any comes; podman announces each when it begins with it. */
   constructor(announcesAll: boolean) {
@@ -29,16 +37,14 @@ export class LayerProgress {
   }
 
   /** Takes over what was said. */
-  take({ status = '', id, progressDetail }: PullStep): void {
-    if (id === undefined) return;
-    const layer = this.#layers.get(id);
-    if (!layer && status === 'Already exists')
-      this.#layers.set(id, { bytesDone: 0, bytesTotal: 0, state: 'here' });
-    else if (!layer && status === 'Pulling fs layer')
-      this.#layers.set(id, { bytesDone: 0, bytesTotal: undefined, state: 'announced' });
-    else if (layer && status === 'Waiting') layer.state = 'waiting';
-    else if (layer && status === 'Downloading') download(layer, progressDetail);
-    else if (layer && hasCome.has(status)) come(layer);
+  take(step: PullStep): void {
+    const { id, status = '', progressDetail } = step;
+    const layer = id === undefined ? undefined : (this.#layers.get(id) ?? this.#begin(id, step));
+    if (!layer) this.#hear(`${id} ${status}`);
+    else if (hasCome.has(status)) come(layer);
+    else if (status === 'Waiting') layer.state = 'waiting';
+    else if (status === 'Downloading' || (layer.state !== 'here' && hasBytes(step)))
+      download(layer, progressDetail);
   }
 
   /** The pull has succeeded: there is no other layer. */
@@ -46,11 +52,14 @@ export class LayerProgress {
     this.#isOver = true;
   }
 
-  /** How far the pull is; undefined while nothing is known of its layers. */
-  get measured(): MeasuredPull | undefined {
+  /**
+   * How far the pull is; undefined while nothing is known of its layers, and nothing new was said since the last measure.
+   * What is said meanwhile is a sign of life: some versions say nothing of a layer before its first byte.
+   */
+  measure(): MeasuredPull | undefined {
     const layers = [...this.#layers.values()];
-    if (layers.length === 0) return undefined;
-    const isAll = this.#announcesAll || this.#isOver;
+    if (layers.length === 0) return this.#measureWords();
+    const isAll = !this.#hasMore && (this.#announcesAll || this.#isOver);
     const isKnown = isAll && layers.every(({ bytesTotal }) => bytesTotal !== undefined);
     const bytesTotal = sum(layers.map(({ bytesTotal = 0 }) => bytesTotal));
     return {
@@ -60,6 +69,36 @@ export class LayerProgress {
       awaitsBytes: layers.some(({ state }) => state === 'announced' || state === 'coming'),
     };
   }
+
+  /** A layer is what is announced as one, or has bytes, whatever is said of it; undefined if it is none, or one too many. */
+  #begin(id: string, step: PullStep): Layer | undefined {
+    const isAnnounced = step.status === 'Pulling fs layer' || step.status === 'Already exists';
+    if (!isAnnounced && !hasBytes(step)) return undefined;
+    if (!isAnnounced) this.#announcesAll = false;
+    if (this.#layers.size >= maxLayers || id.length > maxIdLength) {
+      this.#hasMore = true;
+      return undefined;
+    }
+    const layer: Layer = { bytesDone: 0, bytesTotal: undefined, state: 'announced' };
+    this.#layers.set(id, layer);
+    return layer;
+  }
+
+  /** Each word counts once, and only so many do: what is said over and over is no progress. */
+  #hear(word: string): void {
+    if (this.#layers.size > 0 || this.#words.size >= maxWords || word.length > maxWordLength) return;
+    this.#words.add(word);
+  }
+
+  #measureWords(): MeasuredPull | undefined {
+    const isNew = this.#words.size > this.#wordsMeasured;
+    this.#wordsMeasured = this.#words.size;
+    return isNew ? { bytesDone: 0, bytesTotal: null, awaitsBytes: false } : undefined;
+  }
+}
+
+function hasBytes({ progressDetail: { current = 0, total = 0 } = {} }: PullStep): boolean {
+  return current > 0 || total > 0;
 }
 
 /** A download that is begun anew, after a failed one, is no step back. */
@@ -77,5 +116,8 @@ function come(layer: Layer): void {
 }
 
 function sum(numbers: readonly number[]): number {
-  return numbers.reduce((all, one) => all + one, 0);
+  return Math.min(
+    numbers.reduce((all, one) => all + one, 0),
+    Number.MAX_SAFE_INTEGER,
+  );
 }

@@ -3,7 +3,7 @@ import { Failure, messageOf } from '../../base/failure.ts';
 import { connectFailure } from '../connect-failure.ts';
 import { printable } from '../failure-text.ts';
 import type { Runtime } from '../runtime.ts';
-import { readJson } from './docker-answer.ts';
+import { ifTold, readJson } from './docker-answer.ts';
 import { createDockerClient, type DockerClient } from './docker-client.ts';
 import { followEvents } from './docker-events.ts';
 import { type DockerVersion, readDockerVersion } from './docker-version.ts';
@@ -17,7 +17,6 @@ export type DockerConnection = {
 };
 
 const connectMilliseconds = 5_000;
-const maxVersionBytes = 2 ** 20;
 
 const podmanInfo = z.object({ host: z.object({ eventLogger: z.string() }) });
 
@@ -32,12 +31,12 @@ export async function openDocker(socketPath: string, signal: AbortSignal): Promi
   const timer = setTimeout(() => deadline.abort(), connectMilliseconds);
   try {
     const bounded = AbortSignal.any([signal, deadline.signal]);
-    const answer = await client.read({ path: '/version' }, bounded, maxVersionBytes);
-    const version = readDockerVersion(tried, answer);
+    const version = readDockerVersion(tried, await client.readFacts('/version', bounded));
     const keepsEvents = version.name !== 'podman' || (await podmanKeepsEvents(client, version, bounded));
     client.speak(version.apiVersion);
-    const watchDeletions = keepsEvents ? await followEvents(client, bounded) : undefined;
-    if (!keepsEvents) holdLifeline(client, socketPath);
+    // A proxy before the engine may refuse them; pulls can do without.
+    const watchDeletions = keepsEvents ? await ifTold(followEvents(client, bounded)) : undefined;
+    if (!watchDeletions) holdLifeline(client, socketPath);
     return { client, version, watchDeletions };
   } catch (error) {
     client.close();
@@ -54,8 +53,9 @@ async function podmanKeepsEvents(
   { version }: DockerVersion,
   signal: AbortSignal,
 ): Promise<boolean> {
-  const answer = await client.read({ path: `/v${version}/libpod/info` }, signal);
-  return readJson(answer, podmanInfo).host.eventLogger !== 'none';
+  const answer = client.readFacts(`/v${version}/libpod/info`, signal);
+  const info = await ifTold(answer.then(text => readJson(text, podmanInfo)));
+  return info !== undefined && info.host.eventLogger !== 'none';
 }
 
 function openFailure(tried: string, error: unknown, isSilent: boolean): Failure {

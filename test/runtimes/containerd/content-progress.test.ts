@@ -1,13 +1,16 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { SecretText } from '../../../agent/base/secret-text.ts';
-import { parseImageReference } from '../../../agent/image-reference.ts';
+import { setImmediate } from 'node:timers/promises';
+import { createRouterTransport } from '@connectrpc/connect';
+import { ContentProgress } from '../../../agent/runtimes/containerd/content-progress.ts';
 import { findRuntime } from '../../../agent/runtimes/find-runtime.ts';
+import { Content } from '../../../agent/runtimes/gen/content_pb.ts';
 import type { Runtime } from '../../../agent/runtimes/runtime.ts';
 import { cleanUp } from '../../sandbox/cleanup.ts';
 import { type ImageRecipe, type PublishedImage, publishImage } from '../../sandbox/images.ts';
 import { temporaryNode } from '../../sandbox/temporary.ts';
 import { waitUntil } from '../../sandbox/wait-until.ts';
+import { credential, underWay } from '../contract/scene.ts';
 
 const limits = { timeout: 40_000 };
 
@@ -29,18 +32,18 @@ async function start(t: TestContext) {
     rest: Partial<ImageRecipe> = {},
   ) => publishImage(node.registry, { repository, tag, layers, ...rest });
   const pull = (image: string) => {
-    const reference = parseImageReference(image);
-    assert.ok(typeof reference !== 'string');
-    const underWay = { ...reference, startedAt: new Date() };
-    const credential = { username: 'team-a', password: new SecretText('a-word') };
-    const done = runtime.pull({ name: reference.name, credential }, ended.signal);
+    const one = underWay(image);
+    const { name } = one;
+    const done = runtime.pull({ name, credential }, ended.signal);
     done.catch(() => {}); // looked at where it matters
-    return { underWay, done, name: reference.name };
+    return { one, done, name };
   };
   type Pull = ReturnType<typeof pull>;
   const measure = async (...pulls: readonly Pull[]) => {
-    const underWay = pulls.map(one => one.underWay);
-    const progress = await runtime.progress?.(underWay, ended.signal);
+    const progress = await runtime.progress?.(
+      pulls.map(({ one }) => one),
+      ended.signal,
+    );
     return pulls.map(({ name }) => progress?.images.get(name));
   };
   const until = (what: string, condition: () => Promise<boolean>) =>
@@ -95,7 +98,7 @@ test('a version that is there does not pass for the one that is pulled', limits,
   const stuck = pull(after.reference);
   await until('some time to pass', async () => {
     assert.deepEqual(await measure(stuck), [undefined]);
-    return Date.now() > stuck.underWay.startedAt.getTime() + 3_500;
+    return stuck.one.age > 3_500;
   });
   node.registry.limit(400_000);
   const other = pull(after.reference);
@@ -120,20 +123,41 @@ test(
 );
 
 test(
-  'two tags of one image have the same progress, once it is clear that no other manifest comes',
+  'two tags of one image are told when it is clear whose it is, and have the same size in the end',
   limits,
   async t => {
     const { node, publish, pull, measure, until } = await start(t);
     const image = await publish('team-a/app', 'v1', [3_000_000]);
     await addTag(node.registry, image, 'v2');
-    node.registry.limit(50_000);
+    node.registry.limit(2_000_000);
     const pulls = [pull(image.reference), pull(image.reference.replace(/v1$/, 'v2'))];
-    await until('one of them', async () => (await measure(...pulls)).some(progress => progress));
-    await until('both of them', async () =>
-      (await measure(...pulls)).every(progress => isSizeOf(image, progress?.bytesTotal)),
+    await until('its bytes', async () =>
+      (await measure(...pulls)).every(progress => progress?.awaitsBytes === false),
     );
+    node.registry.limit(undefined);
+    await Promise.all(pulls.map(({ done }) => done));
+    for (const progress of await measure(...pulls)) assert.ok(isSizeOf(image, progress?.bytesTotal));
   },
 );
+
+test('a measure begins when the one before it is over', limits, async () => {
+  const began: (() => void)[] = [];
+  const transport = createRouterTransport(router => {
+    const listStatuses = () => new Promise<object>(resolve => began.push(() => resolve({})));
+    router.service(Content, { listStatuses });
+  });
+  const progress = new ContentProgress(transport);
+  const measures = [1, 2].map(() => progress.measure([], new Map(), new AbortController().signal));
+  await waitUntil(async () => began.length > 0, { what: 'the first', timeoutMs: 5_000 });
+  // What it waits for takes a few turns of the event loop.
+  for (let turn = 0; turn < 20; turn++) await setImmediate();
+  assert.equal(began.length, 1);
+  began[0]?.();
+  await measures[0];
+  await waitUntil(async () => began.length > 1, { what: 'the second', timeoutMs: 5_000 });
+  began[1]?.();
+  await measures[1];
+});
 
 /** Gives an image of the registry one more tag. */
 async function addTag(

@@ -67,7 +67,7 @@ async function sampleUntil(
   const samples: Sample[] = [];
   const sample = async () => {
     const progress = (await runtime.progress?.([one], never))?.images.get(one.name);
-    if (progress) samples.push({ ...progress, milliseconds: Date.now() - one.startedAt.getTime() });
+    if (progress) samples.push({ ...progress, milliseconds: one.age });
   };
   const ended = pull.then(() => true);
   while (!(await Promise.race([ended, delay(20)]))) await sample();

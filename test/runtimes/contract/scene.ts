@@ -90,9 +90,15 @@ export async function startScene(t: TestContext, tested: TestedRuntime): Promise
   };
 }
 
-/** A pull of an image that begins now. */
+/** A pull of an image that begins now. Its age is that at which it is looked at. */
 export function underWay(image: string): PullUnderWay {
   const reference = parseImageReference(image);
   assert.ok(typeof reference !== 'string', `${image}: ${reference}`);
-  return { ...reference, startedAt: new Date() };
+  const startedAt = performance.now();
+  return {
+    ...reference,
+    get age() {
+      return performance.now() - startedAt;
+    },
+  };
 }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { inspect } from 'node:util';
 import { Code, ConnectError } from '@connectrpc/connect';
 import { criPullFailure } from '../../../agent/runtimes/cri/cri-failure.ts';
 
@@ -77,4 +78,23 @@ test('what a registry says is shown without signatures, control characters and e
   const { message } = criPullFailure(new ConnectError(text, Code.Unknown));
   assert.ok(!/deadbeef|word/.test(message) && !/\p{Cc}/u.test(message), message);
   assert.ok(message.length < 1_200);
+});
+
+test('what hides a credential hides it in what is shown, and the kind is told all the same', () => {
+  const error = new ConnectError('unexpected status: 403 Forbidden: robot has forbidden', Code.Unknown);
+  const failure = criPullFailure(error, text => text.replaceAll(/forbidden/gi, '[secret]'));
+  assert.equal(failure.kind, 'auth');
+  assert.match(failure.message, /^unexpected status: 403 \[secret\]: robot has \[secret\]; check/);
+  assert.ok(!inspect(failure, { depth: 10 }).includes('orbidden'));
+});
+
+test('of a text as long as a registry likes only the start is looked at', { timeout: 10_000 }, () => {
+  for (const sign of [' ', '\n', '"', '/', '[', '?', '-', 'https://', 'status ', 'a:1/']) {
+    const text = `forbidden ${sign.repeat(1_000_000)}x no space left on device`;
+    const { kind, message } = criPullFailure(new ConnectError(text, Code.Unknown));
+    assert.equal(kind, 'auth', sign);
+    assert.ok(message.length < 1_200 && !message.includes('no space'), message);
+  }
+  const empty = criPullFailure(new ConnectError(' \n'.repeat(500_000), Code.Unknown));
+  assert.match(empty.message, /^it does not say why; /);
 });

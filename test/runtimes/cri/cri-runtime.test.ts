@@ -35,6 +35,35 @@ test('a runtime other than containerd is used without progress', limits, async t
   assert.equal(await runtime.imageDirectory(never), undefined);
 });
 
+test('a runtime that does not know of the image file system is used without', limits, async t => {
+  const imageFsInfo = () => {
+    throw new ConnectError('no', Code.Unimplemented);
+  };
+  const runtime = await connect(t, { imageFsInfo });
+  assert.equal(await runtime.imageDirectory(never), undefined);
+});
+
+test(
+  "what calls itself containerd, and has not containerd's own API, is used by CRI alone",
+  limits,
+  async t => {
+    let pulls = 0;
+    const runtime = await connect(t, {
+      version: () => ({ runtimeName: 'containerd', runtimeVersion: '1.0' }),
+      pullImage: () => {
+        pulls++;
+        return {};
+      },
+    });
+    assert.deepEqual(
+      [runtime.name, runtime.progress, runtime.pins, runtime.watchDeletions],
+      ['containerd', undefined, undefined, undefined],
+    );
+    await runtime.pull({ name: 'r.io/a:1' }, never);
+    assert.equal(pulls, 1);
+  },
+);
+
 test('the credential is sent as user and password, and none is sent where there is none', limits, async t => {
   const asked: unknown[] = [];
   const runtime = await connect(t, {

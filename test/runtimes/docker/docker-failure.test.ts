@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { DockerRefusal } from '../../../agent/runtimes/docker/docker-answer.ts';
 import { dockerPullFailure } from '../../../agent/runtimes/docker/docker-failure.ts';
 import { PullFailure } from '../../../agent/runtimes/pull-failure.ts';
 
@@ -94,6 +95,20 @@ test('a name, a tag or an address in the text does not pass for the reason', () 
   for (const [text, kind] of texts) assert.equal(dockerPullFailure(text).kind, kind, text);
 });
 
+test('what hides a credential hides it in what is shown, and the kind is told all the same', () => {
+  const failure = dockerPullFailure('denied: denied', text => text.replaceAll('denied', '[secret]'));
+  assert.equal(failure.kind, 'auth');
+  assert.match(failure.message, /^\[secret\]: \[secret\]; check/);
+  assert.equal(failure.cause, undefined);
+});
+
+test('a token in a header is not shown', () => {
+  const { message } = dockerPullFailure(
+    'denied: Bearer eyJhbGciOiJ.eyJpc3MiOi1-_ is old, no basic authentication-type',
+  );
+  assert.match(message, /^denied: Bearer \.\.\. is old, no basic authentication-type; /);
+});
+
 test('what a registry says is one line without signatures, control characters and end', () => {
   const { message } = dockerPullFailure(
     `errors:\ndenied: no\n Get "https://user:word@b.example.com/x?X-Signature=deadbeef": \u001b[2J\u0007 ${'x'.repeat(5_000)}`,
@@ -101,6 +116,45 @@ test('what a registry says is one line without signatures, control characters an
   assert.match(message, /^errors: denied: no Get "https:\/\/b\.example\.com\/x\?\.\.\.": /);
   assert.ok(!/deadbeef|word/.test(message) && !/\p{Cc}/u.test(message), message);
   assert.ok(message.length < 1_200);
+});
+
+test('of a text as long as a registry likes only the start is looked at', { timeout: 10_000 }, () => {
+  for (const sign of [
+    ' ',
+    '\n',
+    '"',
+    '/',
+    '[',
+    '?',
+    '-',
+    'https://',
+    'status ',
+    'Basic ',
+    'docker://',
+    'a:1/',
+  ]) {
+    const { kind, message } = dockerPullFailure(`denied: ${sign.repeat(1_000_000)}x unauthorized`);
+    assert.equal(kind, 'auth', sign);
+    assert.ok(message.length < 1_200 && !message.includes('unauthorized'), message);
+  }
+  assert.match(dockerPullFailure(' \n'.repeat(500_000)).message, /^it does not say why; /);
+});
+
+test('what is no reason of a registry is a refusal of docker', () => {
+  const refusals = [
+    [undefined, 'it answers with the HTTP status 403'],
+    [
+      'authorization denied by plugin some/plugin:1: unauthorized',
+      'authorization denied by plugin some/plug',
+    ],
+    ['plugin foo failed with error: AuthZPlugin.AuthZReq: 404', 'plugin foo failed with error: AuthZPlugin.'],
+  ] as const;
+  for (const [message, says] of refusals) {
+    const failure = dockerPullFailure(new DockerRefusal(403, message));
+    assert.equal(failure.kind, 'runtime');
+    assert.ok(failure.message.startsWith(`the container runtime refuses to pull: ${says}`), failure.message);
+  }
+  assert.equal(dockerPullFailure(new DockerRefusal(500, 'no basic auth credentials')).kind, 'auth');
 });
 
 test('what breaks the connection is the failure of the runtime, whatever its text', () => {

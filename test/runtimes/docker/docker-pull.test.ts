@@ -2,11 +2,21 @@ import assert from 'node:assert/strict';
 import { getEventListeners } from 'node:events';
 import { readdir } from 'node:fs/promises';
 import { type TestContext, test } from 'node:test';
+import { inspect } from 'node:util';
 import { SecretText } from '../../../agent/base/secret-text.ts';
 import { PullFailure } from '../../../agent/runtimes/pull-failure.ts';
-import type { Runtime } from '../../../agent/runtimes/runtime.ts';
+import type { PullUnderWay, Runtime } from '../../../agent/runtimes/runtime.ts';
 import { waitUntil } from '../../sandbox/wait-until.ts';
-import { connectSmall, type DockerAnswers, dockerVersion, hang, json, silent, tell } from './small-docker.ts';
+import {
+  connectSmall,
+  type DockerAnswer,
+  type DockerAnswers,
+  dockerVersion,
+  hang,
+  json,
+  silent,
+  tell,
+} from './small-docker.ts';
 
 const limits = { timeout: 20_000 };
 const never = new AbortController().signal;
@@ -37,14 +47,56 @@ test('the name and the credential arrive, and none where there is none', limits,
   await runtime.pull({ name: digest, credential: { identityToken: new SecretText('word') } }, never);
   await runtime.pull({ name }, never);
   const text = (value: unknown) => Buffer.from(JSON.stringify(value)).toString('base64');
-  const expected = text({ username: 'user', password: '~~~???>>>ÿ' });
+  const serveraddress = 'r.io';
+  const expected = text({ username: 'user', password: '~~~???>>>ÿ', serveraddress });
   assert.match(expected, /\+.*\/.*=$|\/.*\+.*=$/);
   assert.deepEqual(got, [
     [name, expected.replaceAll('+', '-').replaceAll('/', '_')],
-    [digest, text({ identitytoken: 'word' })],
+    [digest, text({ identitytoken: 'word', serveraddress: 'r.io:5000' })],
     [name, undefined],
   ]);
   assert.ok(asked.at(-1)?.startsWith('POST /v1.41/images/create?'));
+});
+
+test("Docker Hub's credential is sent with the name that docker keeps it by", limits, async t => {
+  let auth = '';
+  const { runtime } = await connect(t, (response, _url, { headers }) => {
+    auth = Buffer.from(`${headers['x-registry-auth']}`, 'base64url').toString();
+    response.end(JSON.stringify(done));
+  });
+  const credential = { username: 'user', password: new SecretText('word') };
+  await runtime.pull({ name: 'docker.io/library/nginx:1', credential }, never);
+  assert.equal(JSON.parse(auth).serveraddress, 'https://index.docker.io/v1/');
+});
+
+test('what a pull is shown of its credential is not told, nor kept', limits, async t => {
+  const password = new SecretText('S3CRET pass/w0rd');
+  const secrets = ['S3CRET pass/w0rd', 'S3CRET%20pass', 'S3CRET+pass'];
+  const basic = Buffer.from('robot:S3CRET pass/w0rd').toString('base64');
+  const echo =
+    (tellIt: (message: string) => DockerAnswer): DockerAnswer =>
+    (response, url, request) => {
+      const header = `${request.headers['x-registry-auth']}`;
+      const message = `denied: robot has ${password.reveal()}, Basic ${basic}, ${header}, S3CRET%20pass%2Fw0rd`;
+      secrets.push(header.slice(0, 20));
+      tellIt(message)(response, url, request);
+    };
+  for (const create of [
+    echo(message => tell([JSON.stringify({ errorDetail: { message }, error: message })])),
+    echo(message => json({ message }, 500)),
+  ]) {
+    const { runtime } = await connect(t, create);
+    const pull = runtime.pull({ name, credential: { username: 'robot', password } }, never);
+    const failure = await pull.catch(error => error);
+    const hidden = '\\[secret\\]';
+    assert.match(
+      failure.message,
+      new RegExp(`^denied: robot has ${hidden}, Basic ${hidden}, ${hidden}, ${hidden}; check`),
+    );
+    assert.equal(failure.kind, 'auth');
+    const shown = inspect(failure, { depth: 10 });
+    for (const secret of [...secrets, basic]) assert.ok(!shown.includes(secret), shown);
+  }
 });
 
 test('a stream is read to its end, wherever its pieces end', limits, async t => {
@@ -67,24 +119,46 @@ test('a stream is read to its end, wherever its pieces end', limits, async t => 
 const step = JSON.stringify({ status: 'Pulling fs layer', id: 'f61b4d9082d1' });
 
 test('a stream that does not end as it should is no success', limits, async t => {
-  const cases = {
+  const cases: Record<string, DockerAnswer> = {
     'it ends without a word that it is done': tell([step]),
     'it is empty': tell([]),
     'it ends within an object': tell([step, '{"status":"Sta']),
     'it ends within an object after the word that it is done': tell([JSON.stringify(done), '{"status":']),
     'it is cut off': tell([step], true),
     'it is cut off after the word that it is done': tell([JSON.stringify(done)], true),
+    'what is done is a layer': tell([step, JSON.stringify({ ...done, id: 'f61b4d9082d1' })]),
+  };
+  const unreadable: Record<string, DockerAnswer> = {
     'there is what is no JSON in it': tell([step, '<html>', JSON.stringify(done)]),
+    'there is what only looks like JSON in it': tell([step, '{"status":}', JSON.stringify(done)]),
     'there is what is no step in it': tell([step, '{"status":5}', JSON.stringify(done)]),
     'there is what never ends in it': tell([step, '{"status":"', ...Array(300).fill('x'.repeat(10_000))]),
   };
-  for (const [what, create] of Object.entries(cases))
+  for (const [what, create] of Object.entries({ ...cases, ...unreadable }))
     await t.test(what, async t => {
       const { runtime, underWay } = await connect(t, create);
-      assert.equal((await failureOf(runtime)).kind, 'runtime');
+      const failure = await failureOf(runtime);
+      assert.equal(failure.kind, what in cases ? 'runtime' : 'unknown', failure.message);
       assert.deepEqual(await runtime.listImages(never), new Map(), 'the runtime is used further');
       await waitUntil(() => underWay() === 1, { what: 'the end of all but the events', timeoutMs: 5_000 });
     });
+});
+
+test('what cannot be known of the progress is left out, and fails no pull', limits, async t => {
+  const id = 'f61b4d9082d1';
+  const odd = [
+    `{"status":"Downloading","id":"${id}","progressDetail":{"current":5,"total":-1}}`,
+    `{"status":"Downloading","id":"${id}","progressDetail":{"current":null,"total":1e400}}`,
+    `{"status":"Downloading","id":"${id}","progressDetail":{"current":1.5e308,"total":1.7e308}}`,
+    `{"status":"Downloading","id":"${id}","progressDetail":{"current":6.5,"total":"7"}}`,
+    `{"status":"Downloading","id":"${id}","progressDetail":[]}`,
+    '{"status":"x","id":null,"progressDetail":null,"errorDetail":null,"error":null}',
+    '{"status":null,"id":5,"error":""}',
+  ];
+  const { runtime } = await connect(t, tell([step, ...odd, JSON.stringify(done)]));
+  await runtime.pull({ name }, never);
+  const progress = await runtime.progress?.([{ name } as PullUnderWay], never);
+  assert.deepEqual(progress?.images.get(name), { bytesDone: 5, bytesTotal: null, awaitsBytes: true });
 });
 
 test('an error in the stream fails the pull, whatever comes after it', limits, async t => {
@@ -111,9 +185,16 @@ test('an answer that is no 200 fails the pull with its message', limits, async t
     [json({ message }, 404), 'not-found', /^manifest for r\.io\/a:1 not found: /],
     [json({ cause: 'x', message, response: 500 }, 500), 'not-found', /^manifest for/],
     [json({ errorDetail: { message }, error: message }, 500), 'not-found', /^manifest for/],
-    [tell(['<html>']), 'runtime', /no JSON object/],
-    [json(['x'], 503), 'unreachable', /^it answers with the HTTP status 503;/],
-    [json({ message: 'x'.repeat(1_000_000) }, 500), 'unreachable', /^it answers with the HTTP status 500;/],
+    [tell(['<html>']), 'unknown', /no JSON object/],
+    ...[302, 401, 403, 404, 429, 500, 503].map(
+      status =>
+        [json(['x'], status), 'runtime', new RegExp(`refuses to pull: .* status ${status};`)] as const,
+    ),
+    [
+      json({ message: 'authorization denied by plugin foo: no' }, 403),
+      'runtime',
+      /refuses to pull: auth.* no;/,
+    ],
   ] as const;
   for (const [create, kind, says] of cases)
     await t.test(`${says}`, async t => {
@@ -130,25 +211,27 @@ test('podman, which has no word for the end, is asked what is there', limits, as
     '/v20.10.24/libpod/info': json({ host: { eventLogger: 'file' } }),
   };
   const last = JSON.stringify({ status: 'Download complete', progressDetail: {}, id: id.slice(0, 12) });
-  const look = `/images/${name}/json`;
-  await t.test('the image that was told last', async t => {
-    const { runtime } = await connect(t, tell([step, last]), {
-      ...podman,
-      [look]: json({ Id: `sha256:${id}` }),
+  const list = (images: unknown) => ({ ...podman, '/images/json': json(images) });
+  const listed = { Id: `sha256:${id}`, RepoTags: [name], RepoDigests: null };
+  for (const [what, images] of Object.entries({
+    'the image that was told last': [{ Id: '00' }, listed],
+    'the same by its digest': [{ Id: id, RepoTags: null, RepoDigests: ['r.io/a@sha256:00', name] }],
+  }))
+    await t.test(what, async t => {
+      const { runtime } = await connect(t, tell([step, last]), list(images));
+      await runtime.pull({ name }, never);
     });
-    await runtime.pull({ name }, never);
-  });
-  await t.test('another one, which the tag was on before', async t => {
-    const { runtime } = await connect(t, tell([step, last]), {
-      ...podman,
-      [look]: json({ Id: 'sha256:00' }),
+  for (const [what, images] of Object.entries({
+    'another one, which the tag was on before': [{ ...listed, Id: 'sha256:00' }],
+    'the image under another name': [{ ...listed, RepoTags: ['r.io/a:2'] }],
+    none: [],
+  }))
+    await t.test(what, async t => {
+      const { runtime } = await connect(t, tell([step, last]), list(images));
+      const { kind, message } = await failureOf(runtime);
+      assert.equal(kind, 'runtime');
+      assert.match(message, /stopped telling in the middle of the pull; it goes on/);
     });
-    assert.match((await failureOf(runtime)).message, /stopped telling in the middle of the pull; it goes on/);
-  });
-  await t.test('none', async t => {
-    const { runtime } = await connect(t, tell([step, last]), podman);
-    assert.equal((await failureOf(runtime)).kind, 'runtime');
-  });
 });
 
 test('a pull that is cancelled ends, on both sides, and hundreds leave nothing behind', limits, async t => {

@@ -51,16 +51,25 @@ test('a call that fails says which and why, and the runtime is used further', li
   const answers: Record<string, DockerAnswer> = {};
   const { runtime } = await connectSmall(t, {
     '/images/json': (...args) => answers.list?.(...args),
-    '/info': json({ message: 'not today' }, 500),
+    '/info': response => response.destroy(),
     '/containers/json': json('none'),
   });
   const cases = [
     [json({ message: 'server is not ready' }, 503), /: server is not ready$/],
     [json({}, 404), /: it answers with the HTTP status 404$/],
     [json([{ RepoTags: [] }]), /: what it answers is not understood$/],
-    [(response => response.end('[')) as DockerAnswer, /: what it answers is not understood$/],
+    [(response => response.end('[{},')) as DockerAnswer, /: what it answers is not understood$/],
+    [(response => response.end('[{"Id":}]')) as DockerAnswer, /: what it answers is not understood$/],
+    [(response => response.end('[')) as DockerAnswer, /: the list ends in the middle$/],
+    [(response => response.end()) as DockerAnswer, /: the list ends in the middle$/],
+    [json({ Id: 'a' }), /: what comes is no JSON object$/],
+    [json([{ Id: '\u001b[2J' }]), /: what it answers is not understood$/],
     [(response => response.destroy()) as DockerAnswer, /: other side closed$/],
-    [endless, /: it sends more than 33554432 bytes$/],
+    [endless, /: it sends more than 8388608 bytes$/],
+    [
+      json({ message: `a\u001b[2J https://u:pw@r.io/b?sig=secret ${'x'.repeat(60_000)}` }, 500),
+      /: a \[2J https:\/\/r\.io\/b\?\.\.\. x{500,1000}$/,
+    ],
   ] as const;
   for (const [answer, says] of cases) {
     answers.list = answer;
@@ -72,12 +81,12 @@ test('a call that fails says which and why, and the runtime is used further', li
   }
   await assert.rejects(
     runtime.imageDirectory(never),
-    /^Failure: asking for the image file system of the .*: not today$/,
+    /^Failure: asking for the image file system of the .*: other side closed$/,
   );
-  await assert.rejects(runtime.hasPods(never), /^Failure: listing the pods of the .* is not understood$/);
+  await assert.rejects(runtime.hasPods(never), /^Failure: listing the pods of the .* is no JSON object$/);
 });
 
-test('pods are known by the label of cri-dockerd', limits, async t => {
+test('pods are known by the label of cri-dockerd, and those that do not run are none', limits, async t => {
   let containers: unknown[] = [];
   let filters: string | null = null;
   const { runtime } = await connectSmall(t, {
@@ -87,7 +96,7 @@ test('pods are known by the label of cri-dockerd', limits, async t => {
     },
   });
   assert.equal(await runtime.hasPods(never), false);
-  assert.equal(filters, '{"label":["io.kubernetes.docker.type=podsandbox"]}');
+  assert.equal(filters, '{"label":["io.kubernetes.docker.type=podsandbox"],"status":["running"]}');
   containers = [{ Id: '0' }];
   assert.equal(await runtime.hasPods(never), true);
 });
@@ -110,13 +119,43 @@ test('the images are where the engine says, or where its store has them', limits
     ],
     [{ DockerRootDir: '/d', DriverStatus: containerdStore }, '/var/lib/containerd'],
   ];
+  const paths = [
+    'relative',
+    '',
+    '/var\u0000x',
+    '/a\u001b]0;x\u0007',
+    `/${'a'.repeat(4_095)}`,
+    `/${'ä'.repeat(2_048)}`,
+  ];
   let info: object = {};
   const { runtime } = await connectSmall(t, { '/info': (...args) => json(info)(...args) });
-  for (const [answer, directory] of cases) {
+  const noPaths = paths.map(path => [{ DockerRootDir: path }, undefined] as const);
+  const otherForms = [{ DockerRootDir: 5 }, { DriverStatus: [['a', 1]], DockerRootDir: '/d' }, []];
+  for (const [answer, directory] of [
+    ...cases,
+    ...noPaths,
+    ...otherForms.map(form => [form, undefined] as const),
+  ]) {
     info = answer;
     assert.equal(await runtime.imageDirectory(never), directory, JSON.stringify(answer));
   }
 });
+
+test(
+  'where the images are is unknown if the engine does not tell, or a proxy before it forbids that',
+  limits,
+  async t => {
+    const refusals: readonly DockerAnswer[] = [
+      json({ message: 'forbidden' }, 403),
+      response => response.end('<html>'),
+      json({ DockerRootDir: '/data', Name: 'x'.repeat(70_000) }),
+    ];
+    for (const refusal of refusals) {
+      const { runtime } = await connectSmall(t, { '/info': refusal });
+      assert.equal(await runtime.imageDirectory(never), undefined);
+    }
+  },
+);
 
 test('every deletion is told to whoever watches, until he does not want it any more', limits, async t => {
   let tell: (event: object) => void = () => {};

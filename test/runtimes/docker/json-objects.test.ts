@@ -22,6 +22,53 @@ test('objects come as they were sent, however the stream is cut', { timeout: 30_
   );
 });
 
+test('a list comes object by object, however it is cut', { timeout: 30_000 }, () => {
+  const space = fc.constantFrom('', '\n', ' \t\r\n');
+  fc.assert(
+    fc.property(objects, space, fc.integer({ min: 1, max: 50 }), (sent, space, size) => {
+      const text = ['[', sent.map(object => JSON.stringify(object)).join(`${space},${space}`), ']', ''].join(
+        space,
+      );
+      const list = Buffer.from(text);
+      const reader = new JsonObjects(1_000_000, 'list');
+      const got: unknown[] = [];
+      for (let start = 0; start < list.length; start += size) {
+        assert.ok(!reader.isWhole || list.subarray(start).toString().trim() === '');
+        got.push(...reader.take(list.subarray(start, start + size)));
+      }
+      assert.deepEqual(got, JSON.parse(text));
+      assert.ok(reader.isWhole);
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test('what is no list of objects, or goes on after its end, is refused', () => {
+  for (const text of [
+    '{}',
+    '1',
+    ']',
+    '[1',
+    '["',
+    '[[',
+    '[null',
+    '[,',
+    '[{},]',
+    '[{}{',
+    '[{},,',
+    '[]]',
+    '[][',
+    '[],',
+    '[{}]{',
+  ])
+    assert.throws(() => new JsonObjects(100, 'list').take(Buffer.from(text)), Error, text);
+  for (const text of ['', ' ', '[', '[{}', '[{},', '[{"a":']) {
+    const reader = new JsonObjects(100, 'list');
+    reader.take(Buffer.from(text));
+    assert.ok(!reader.isWhole, text);
+  }
+});
+
 test('each object comes with the byte that ends it', () => {
   const reader = new JsonObjects(100);
   const got = [...Buffer.from('{"a":{"b":"}\\""}}{}')].map(byte => reader.take(Buffer.from([byte])).length);

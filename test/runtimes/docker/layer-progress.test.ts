@@ -10,7 +10,7 @@ type Line = readonly [id: string, status: string, current?: number, total?: numb
 function measure(layers: LayerProgress, lines: readonly Line[]) {
   return lines.map(([id, status, current, total]) => {
     layers.take({ id, status, progressDetail: { current, total } });
-    const { measured } = layers;
+    const measured = layers.measure();
     return measured && [measured.bytesDone, measured.bytesTotal, measured.awaitsBytes];
   });
 }
@@ -33,7 +33,7 @@ test('docker announces all layers, and the total is known when each has told its
     ['c', 'Pull complete'],
   ];
   assert.deepEqual(measure(new LayerProgress(true), lines), [
-    undefined,
+    [0, null, false],
     [0, null, false],
     [0, null, true],
     [0, null, true],
@@ -67,7 +67,7 @@ test('podman announces layers as it begins with them, and the total is known in 
     [100, null, false],
   ]);
   layers.finish();
-  assert.equal(layers.measured?.bytesTotal, 100);
+  assert.equal(layers.measure()?.bytesTotal, 100);
 });
 
 test('what is fetched anew after a failure is no step back, and is awaited', () => {
@@ -95,7 +95,6 @@ test('of a download without a size the bytes are told, and more than the size ma
     ['a', 'Pulling fs layer'],
     ['a', 'Downloading', 50],
     ['a', 'Downloading', 70, 60],
-    ['b', 'Downloading', 5, 10],
     ['a', 'A word that nobody has heard before', 7, 8],
   ];
   assert.deepEqual(measure(new LayerProgress(true), lines), [
@@ -103,8 +102,81 @@ test('of a download without a size the bytes are told, and more than the size ma
     [50, null, true],
     [70, 70, true],
     [70, 70, true],
-    [70, 70, true],
   ]);
+});
+
+test('what has bytes is a layer, whatever is said of it; who did not announce it may have more', () => {
+  const layers = new LayerProgress(true);
+  const lines: readonly Line[] = [
+    ['a', 'Waiting'],
+    ['a', 'Pulling layer fs', 50, 100],
+    ['a', 'Waiting'],
+    ['a', 'Pulling layer fs', 80, 100],
+    ['b', 'Downloading', 1],
+    ['a', 'Download complete'],
+    ['a', 'A word for the unpacking', 1, 1_000],
+    ['b', 'Download complete'],
+  ];
+  assert.deepEqual(measure(layers, lines), [
+    [0, null, false],
+    [50, null, true],
+    [50, null, false],
+    [80, null, true],
+    [81, null, true],
+    [101, null, true],
+    [101, null, true],
+    [101, null, false],
+  ]);
+  layers.finish();
+  assert.equal(layers.measure()?.bytesTotal, 101);
+});
+
+test('while no layer is known, what was not said before is a sign of life, and what is repeated is none', () => {
+  const layers = new LayerProgress(true);
+  const lines: readonly Line[] = [
+    ['v1', 'Pulling from team/app'],
+    ['a', 'Waiting'],
+    ['b', 'Waiting'],
+    ['a', 'Waiting'],
+    ['b', 'Waiting'],
+    ['x'.repeat(1_000), 'Waiting'],
+  ];
+  const alive = [0, null, false];
+  const none = undefined;
+  assert.deepEqual(measure(layers, lines), [alive, alive, alive, none, none, none]);
+  const flood = Array.from({ length: 2_000 }, (_, index) => [`${index}`, 'Waiting'] as const);
+  assert.equal(measure(layers, flood).filter(measured => measured).length, 997, 'and it comes to an end');
+});
+
+test('of layers without number or end only so much is kept, and no total is told', () => {
+  for (const idOf of [(index: number) => `${index}`, (index: number) => `${index}`.padEnd(129, 'x')]) {
+    const layers = new LayerProgress(true);
+    const take = (id: string, current: number) =>
+      layers.take({ id, status: 'Downloading', progressDetail: { current, total: 2 } });
+    layers.take({ id: 'first', status: 'Pulling fs layer' });
+    take('first', 1);
+    assert.equal(layers.measure()?.bytesTotal, 2);
+    for (let index = 0; index < 5_000; index++) {
+      layers.take({ id: idOf(index), status: 'Pulling fs layer' });
+      take(idOf(index), 1);
+    }
+    const measured = layers.measure();
+    assert.equal(measured?.bytesDone, idOf(0).length > 128 ? 1 : 1_000);
+    assert.equal(measured?.bytesTotal, null);
+    take('first', 2);
+    assert.equal(layers.measure()?.bytesDone, (measured?.bytesDone ?? 0) + 1, 'those are still counted');
+    layers.finish();
+    assert.equal(layers.measure()?.bytesTotal, null);
+  }
+});
+
+test('the sum of what is too large to be true is a number that JSON has', () => {
+  const lines: readonly Line[] = ['a', 'b'].flatMap(id => [
+    [id, 'Pulling fs layer'],
+    [id, 'Downloading', Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER],
+  ]);
+  const last = measure(new LayerProgress(true), lines).at(-1);
+  assert.deepEqual(last, [Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER, true]);
 });
 
 test('a pull is measured by its name, while it runs and once it is over, and then forgotten', async () => {

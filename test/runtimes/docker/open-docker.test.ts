@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { getEventListeners } from 'node:events';
 import { readdir, writeFile } from 'node:fs/promises';
 import { createServer as createHttp2Server } from 'node:http2';
-import type { Socket } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { Failure } from '../../../agent/base/failure.ts';
@@ -11,7 +11,7 @@ import { cleanUp } from '../../sandbox/cleanup.ts';
 import { temporaryDirectory } from '../../sandbox/temporary.ts';
 import { waitUntil } from '../../sandbox/wait-until.ts';
 import { serveRuntime } from '../small-runtime.ts';
-import { dockerVersion, hang, json, serveDocker, serveOther } from './small-docker.ts';
+import { type DockerAnswers, dockerVersion, hang, json, serveDocker, serveOther } from './small-docker.ts';
 
 const limits = { timeout: 20_000 };
 const never = new AbortController().signal;
@@ -36,7 +36,8 @@ test('where no socket is, or nobody listens, that is said', limits, async t => {
   await refused(`/${'x'.repeat(200)}`, /longer|too long/);
 });
 
-const notDocker = /what listens there does not answer as docker does \(.+\); use the socket of docker/;
+const notDocker =
+  /what listens there does not answer as docker does \((?!.*assert).+\); use the socket of docker/;
 
 test('what listens and is no docker is told, and is no crash', limits, async t => {
   const speakers = {
@@ -45,6 +46,7 @@ test('what listens and is no docker is told, and is no crash', limits, async t =
     'an answer of something else': 'HTTP/1.1 200 OK\r\nContent-Length: 14\r\n\r\n{"version":"1"}',
     'a redirection': 'HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n',
     'what has an end in the middle': 'HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{"Version":"1',
+    'what is no status of HTTP': 'HTTP/1.1 000 None\r\nContent-Length: 0\r\n\r\n',
     'no HTTP': 'SSH-2.0-OpenSSH_9.2p1\r\n',
     nothing: '',
   };
@@ -86,7 +88,7 @@ test('an answer of 200 MB is not read to its end', limits, async t => {
       response.end();
     },
   });
-  await refused(socketPath, /it sends more than 1048576 bytes/);
+  await refused(socketPath, /it sends more than 65536 bytes/);
   assert.ok(sent < 20, `${sent} MB`);
 });
 
@@ -182,6 +184,20 @@ test('a version of the API that is too old or too new is told', limits, async t 
     });
 });
 
+test('what an engine calls its version is shown as one short word', limits, async t => {
+  const cases = [
+    ['24.0.7-ce+deb\u00fc', '24.0.7-ce+deb'],
+    [`1\u001b[2J\n${'x'.repeat(50_000)}`, `1 [2J ${'x'.repeat(58)}`],
+    ['\u202e', ''],
+  ] as const;
+  for (const [Version, shown] of cases) {
+    const { socketPath } = await serveDocker(t, { '/version': json({ ...dockerVersion, Version }) });
+    const { client, version } = await openDocker(socketPath, never);
+    cleanUp(t, () => client.close());
+    assert.equal(version.version, shown);
+  }
+});
+
 test('podman is known, and asked whether it keeps events', limits, async t => {
   for (const eventLogger of ['none', 'journald'])
     await t.test(eventLogger, async t => {
@@ -196,6 +212,59 @@ test('podman is known, and asked whether it keeps events', limits, async t => {
       docker.end();
       assert.equal(await client.closed, 'the connection was lost');
     });
+});
+
+test(
+  'an engine whose events are refused tells of no deletion, and its end is noticed all the same',
+  limits,
+  async t => {
+    const podman = { ...dockerVersion, Version: '4.3.1', Components: [{ Name: 'Podman Engine' }] };
+    const forbidden = json({ message: 'forbidden' }, 403);
+    const engines: readonly DockerAnswers[] = [
+      { '/events': forbidden },
+      { '/version': json(podman), '/v4.3.1/libpod/info': forbidden },
+      { '/version': json(podman), '/v4.3.1/libpod/info': json({}) },
+    ];
+    for (const engine of engines) {
+      const docker = await serveDocker(t, engine);
+      const { client, watchDeletions } = await openDocker(docker.socketPath, never);
+      cleanUp(t, () => client.close());
+      assert.equal(watchDeletions, undefined);
+      docker.end();
+      assert.equal(await client.closed, 'the connection was lost');
+    }
+  },
+);
+
+test('a proxy that ends a silent connection is no end of the engine behind it', limits, async t => {
+  const docker = await serveDocker(t, { '/events': json({ message: 'forbidden' }, 403) });
+  let [silent, ended] = [0, 0];
+  const path = await serveOther(t, socket => {
+    silent++;
+    const engine = connect(docker.socketPath).on('error', () => socket.destroy());
+    socket.pipe(engine).pipe(socket);
+    const timer = setTimeout(() => socket.destroy(), 1_200);
+    socket.once('data', () => {
+      clearTimeout(timer);
+      silent--;
+    });
+    socket.once('close', () => {
+      clearTimeout(timer);
+      engine.destroy();
+      ended++;
+    });
+  });
+  const { client } = await openDocker(path, never);
+  cleanUp(t, () => client.close());
+  let closed: string | undefined;
+  void client.closed.then(reason => {
+    closed = reason;
+  });
+  await waitUntil(() => silent === 4 || closed, { what: 'the fourth lifeline', timeoutMs: 10_000 });
+  assert.equal(closed, undefined);
+  docker.end();
+  assert.equal(await client.closed, 'the connection was lost');
+  assert.ok(ended >= 3);
 });
 
 test('a connection that is closed leaves nothing, also at the signal that outlives it', limits, async t => {
