@@ -13,7 +13,10 @@ export class SecretText {
     this.#text = text;
   }
 
-  /** The text itself. To be called only where the secret leaves for the file or the runtime it is meant for. */
+  /**
+   * The text itself. To be called only where the secret leaves for the file or the runtime it is meant for, or is looked
+   * for in what is to be shown.
+   */
   reveal(): string {
     return this.#text;
   }

@@ -26,11 +26,19 @@ async function startNode(t: TestContext) {
   return { engine, hostRoot: node.hostRoot };
 }
 
-/** What cri-dockerd leaves in docker for a pod. */
-async function createPod({ address }: Engine) {
+const programFiles = "echo /bin/sleep; ldd /bin/sleep | grep -o '/[^ ]*'";
+
+/** Runs in docker what cri-dockerd does for a pod, for the test and at most a minute; returns how it is stopped. */
+async function runPod(t: TestContext, { address }: Engine): Promise<() => Promise<void>> {
   const docker = (...args: string[]) => run('docker', ['--host', address, ...args]);
-  await run('sh', ['-c', `tar c --files-from /dev/null | docker --host ${address} import - pause:1`]);
-  await docker('create', '--label', 'io.kubernetes.docker.type=podsandbox', 'pause:1', '/pause');
+  const tar = `{ ${programFiles}; } | tar ch --files-from -`;
+  await run('sh', ['-c', `${tar} | docker --host ${address} import - pause:1`]);
+  // It would outlive an engine that is killed.
+  cleanUp(t, () => docker('rm', '--force', 'pod').catch(() => {}));
+  const label = 'io.kubernetes.docker.type=podsandbox';
+  const flags = ['--detach', '--name', 'pod', '--network', 'none', '--label', label];
+  await docker('run', ...flags, 'pause:1', '/bin/sleep', '60');
+  return async () => void (await docker('kill', 'pod'));
 }
 
 async function find(t: TestContext, hostRoot: string, uri = 'auto') {
@@ -54,13 +62,17 @@ test('docker is found beside an idle containerd, and its own API beside cri-dock
   });
   // Its pods are another docker's, if this one has none.
   assert.equal((await find(t, hostRoot)).endpoint, 'unix:///run/cri-dockerd.sock');
-  await createPod(engine);
+  const stopPod = await runPod(t, engine);
   const both = await find(t, hostRoot);
   assert.equal(both.endpoint, 'unix:///run/docker.sock');
   assert.equal(
     both.reason,
     'pods of a kubelet run there; passed over: /run/containerd/containerd.sock (it answers and has no pods), /run/cri-dockerd.sock (it answers and has pods, too)',
   );
+
+  // One that has ended, as an engine that was given up has them, is none.
+  await stopPod();
+  assert.equal((await find(t, hostRoot)).endpoint, 'unix:///run/cri-dockerd.sock');
 
   await engine.kill('SIGKILL');
   await both.runtime.closed;

@@ -19,7 +19,7 @@ export const tattle: Answer = response => {
   const login = Buffer.from(authorization.replace('Basic ', ''), 'base64').toString();
   response.writeHead(403, { 'content-type': 'application/json' });
   const message = `bad login ${login} in ${authorization}`;
-  response.end(JSON.stringify({ details: message, errors: [{ code: 'DENIED', message }] }));
+  response.end(JSON.stringify({ errors: [{ code: 'DENIED', message }] }));
 };
 
 /** Of the OCI distribution specification, 1.1. */

@@ -6,8 +6,10 @@ const patience = 'it tries again for minutes by itself';
 const denied = { containerd: /403 Forbidden/, docker: /denied/, podman: /denied|403 \(Forbidden\)/ };
 const tooMany = { containerd: /429 Too Many/, docker: /toomanyrequests/, podman: /too many requests/ };
 const hiddenLogin = /bad login team-a:\[secret\] in Basic \[secret\]/;
-// containerd shows nothing of the answer.
-const badLogin = { containerd: /403 Forbidden/, docker: hiddenLogin, podman: hiddenLogin };
+const forbidden = /403 \(?Forbidden/;
+// The others show nothing of the answer.
+const badLogin = { containerd: forbidden, docker: hiddenLogin, podman: hiddenLogin };
+const badLoginToDocker = { ...badLogin, podman: forbidden };
 const badGateway = /502 Bad Gateway/;
 const pageOf = (code: number, words: string) => ({
   containerd: new RegExp(`${code} ${words}`),
@@ -28,13 +30,13 @@ export const faults: readonly (Omit<Case, 'image'> & { readonly repository: Fake
     what: '403 for a layer with the password in it',
     repository: { asksForPassword: true, layer: tattle },
     kind: 'auth',
-    says: badLogin,
+    says: badLoginToDocker,
   },
   {
     what: '403 for a token with the password in it',
     repository: { token: tattle },
     kind: 'auth',
-    says: badLogin,
+    says: badLoginToDocker,
   },
   {
     what: '403 of a proxy',

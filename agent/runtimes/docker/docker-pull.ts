@@ -46,7 +46,7 @@ export async function pullWithDocker(
     throw new PullFailure('runtime', 'the container runtime stopped telling in the middle of the pull');
 }
 
-const names = z.array(z.string()).nullish();
+const names = z.array(z.unknown()).nullish();
 const listedImage = z.object({ Id: z.string(), RepoTags: names, RepoDigests: names });
 
 /**

@@ -3,6 +3,9 @@ import { UnreadableAnswer, understood } from './docker-answer.ts';
 const [quote, backslash, open, close] = Buffer.from('"\\{}');
 const whitespace = new Set(Buffer.from(' \t\r\n'));
 
+/** How many parts of an object are kept before they become one. */
+const maxLast = 256;
+
 /** By where the reader is outside of the objects: which bytes may come, and where each leads; `{` begins an object. */
 type Grammar = Readonly<Record<string, Readonly<Record<string, string>>>>;
 
@@ -29,6 +32,8 @@ export class JsonObjects {
   #place: string;
   /** Of the object that has begun and not ended. */
   #parts: Buffer[] = [];
+  /** The last ones of them; a buffer for every byte would take much more memory than the bytes. */
+  #last: Buffer[] = [];
   #bytes = 0;
   #depth = 0;
   #inString = false;
@@ -87,13 +92,16 @@ export class JsonObjects {
     this.#bytes += part.length;
     if (this.#bytes > this.#maxBytes)
       throw new UnreadableAnswer(`a JSON object has more than ${this.#maxBytes} bytes`);
-    this.#parts.push(part);
+    this.#last.push(part);
+    if (this.#last.length < maxLast) return;
+    this.#parts.push(Buffer.concat(this.#last));
+    this.#last = [];
   }
 
   #finish(last: Buffer): unknown {
     this.#keep(last);
-    const text = Buffer.concat(this.#parts).toString();
-    this.#parts = [];
+    const text = Buffer.concat([...this.#parts, ...this.#last]).toString();
+    [this.#parts, this.#last] = [[], []];
     this.#bytes = 0;
     return understood(() => JSON.parse(text));
   }

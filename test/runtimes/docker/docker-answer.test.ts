@@ -7,7 +7,10 @@ async function read(text: string, size = 10_000, breaks = false) {
   const bytes = Buffer.from(text);
   let sent = 0;
   async function* body() {
-    while (sent < bytes.length) yield bytes.subarray(sent, (sent += size));
+    while (sent < bytes.length) {
+      sent += size;
+      yield bytes.subarray(sent - size, sent);
+    }
     if (breaks) throw new Error('other side closed');
   }
   return { message: await readRefusal(body()), sent };

@@ -260,7 +260,10 @@ test('a proxy that ends a silent connection is no end of the engine behind it', 
   void client.closed.then(reason => {
     closed = reason;
   });
-  await waitUntil(() => silent === 4 || closed, { what: 'the fourth lifeline', timeoutMs: 10_000 });
+  await waitUntil(() => silent === 4 || closed !== undefined, {
+    what: 'the fourth lifeline',
+    timeoutMs: 10_000,
+  });
   assert.equal(closed, undefined);
   docker.end();
   assert.equal(await client.closed, 'the connection was lost');
