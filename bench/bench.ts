@@ -4,11 +4,13 @@ import { join } from 'node:path';
 import { searchPath } from '../test/sandbox/requirements.ts';
 import type { Benchmark } from './benchmark.ts';
 import { benchCredentials } from './credentials.ts';
+import { benchDocker } from './docker.ts';
 import { benchImages } from './images.ts';
 
 const benchmarks: Readonly<Record<string, Benchmark>> = {
   credentials: benchCredentials,
   images: benchImages,
+  docker: benchDocker,
 };
 
 /** Runs the benchmark of this name. Returns the exit status: 1 if it missed an aim, 2 if there is none of that name. */

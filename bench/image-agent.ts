@@ -12,13 +12,17 @@ export type ImageAgentOptions = {
   readonly secretsDir: string;
   readonly configFile: string;
   readonly logFile: string;
+  /** Node.js's flags and the agent's file; from source, without flags, if not given. */
+  readonly program?: readonly string[];
+  /** Where it tells its status; nowhere if not given. */
+  readonly listen?: string;
 };
 
-/** Starts the agent, from source, with the runtime of this node. Returns when it runs, which is before it has looked. */
+/** Starts the agent with the runtime of this node. Returns when it runs, which is before it has looked. */
 export function startImageAgent(options: ImageAgentOptions): Promise<Program> {
-  const { hostRoot, secretsDir, configFile, logFile } = options;
+  const { hostRoot, secretsDir, configFile, logFile, program = [agent], listen = 'none' } = options;
   const flags = ['--secrets', secretsDir, '--config', configFile, '--host-root', hostRoot];
-  const command = [agent, 'run', ...flags, '--listen', 'none'];
+  const command = [...program, 'run', ...flags, '--listen', listen];
   return startProgram({
     name: 'agent',
     command: [process.execPath, ...command],

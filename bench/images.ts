@@ -1,13 +1,8 @@
-import type { Benchmark } from './benchmark.ts';
+import { inTurn } from './benchmark.ts';
 import { benchPasses } from './passes.ts';
 import { benchQuiet } from './quiet.ts';
-import { benchWarming } from './warming.ts';
+import { createWarmContainerd } from './warm-containerd.ts';
+import { benchWarmingOn } from './warming.ts';
 
-/** What it costs to warm images, to find them all there, and to wait. */
-export async function benchImages(directory: string, signal: AbortSignal): Promise<readonly string[]> {
-  const missed: string[] = [];
-  for (const bench of parts) missed.push(...(await bench(directory, signal)));
-  return missed;
-}
-
-const parts: readonly Benchmark[] = [benchWarming, benchPasses, benchQuiet];
+/** What it costs to warm images on containerd, to find them all there, and to wait. */
+export const benchImages = inTurn(benchWarmingOn(createWarmContainerd), benchPasses, benchQuiet);

@@ -9,8 +9,8 @@ import { waitUntil } from '../test/sandbox/wait-until.ts';
 import { cpuTime } from './cpu-time.ts';
 import { startImageAgent, untilWarm } from './image-agent.ts';
 import { type ListingRuntime, serveListing } from './listing-runtime.ts';
-import { peakMemory } from './peak-memory.ts';
-import { formatMilliseconds, printTable } from './table.ts';
+import { peakMemory } from './resident-memory.ts';
+import { formatMebibytes, formatMilliseconds, printTable } from './table.ts';
 
 const counts = [10, 100, 1_000] as const;
 
@@ -31,7 +31,7 @@ export async function benchPasses(directory: string, signal: AbortSignal): Promi
     ...costs.map(({ images, cpu, memory }) => [
       String(images),
       formatMilliseconds(cpu),
-      `${memory.toFixed(0)} MiB`,
+      formatMebibytes(memory),
     ]),
   ]);
   return costs

@@ -1,11 +1,11 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { SandboxNode } from '../test/sandbox/sandbox-node.ts';
 import { cpuTime } from './cpu-time.ts';
 import { startImageAgent, untilWarm } from './image-agent.ts';
 import { formatMilliseconds, printTable } from './table.ts';
-import { publishAll, startWarmNode } from './warm-node.ts';
+import { createWarmContainerd } from './warm-containerd.ts';
+import { publishAll, startWarmNode, type WarmNode } from './warm-node.ts';
 
 const images = 10;
 const quietMs = 60_000;
@@ -20,7 +20,7 @@ type Counted = { readonly pass: string; readonly requests: number };
 
 /** Measures what the agent computes, and what it asks the registry for, while every image is there. */
 export async function benchQuiet(directory: string, signal: AbortSignal): Promise<readonly string[]> {
-  const node = await startWarmNode(join(directory, 'quiet'));
+  const node = await startWarmNode(join(directory, 'quiet'), createWarmContainerd);
   try {
     const recipes = Array.from({ length: images }, (_, number) => {
       return { repository: `team-a/quiet-${number}`, tag: 'v1', layers: [2 ** 10] };
@@ -39,7 +39,7 @@ export async function benchQuiet(directory: string, signal: AbortSignal): Promis
 }
 
 async function watch(
-  node: SandboxNode,
+  node: WarmNode,
   references: readonly string[],
   pid: number,
   untilAllThere: () => Promise<void>,
@@ -70,7 +70,7 @@ async function watch(
 }
 
 async function configure(
-  node: SandboxNode,
+  node: WarmNode,
   references: readonly string[],
   pulls: { readonly resync?: string },
   pullPolicy = 'IfNotPresent',
@@ -80,7 +80,7 @@ async function configure(
 }
 
 /** How many requests the registry has had, refused ones as well. */
-async function countRequests({ registry }: SandboxNode): Promise<number> {
+async function countRequests({ registry }: WarmNode): Promise<number> {
   const log = await readFile(registry.logFile, 'utf8');
   return new Set(log.match(/(?<=http\.request\.id=)[\w-]+/g)).size;
 }

@@ -17,6 +17,11 @@ export function formatMilliseconds(milliseconds: number): string {
   return `${formatNumber(milliseconds)} ms`;
 }
 
+/** Memory for a reader, from MiB. */
+export function formatMebibytes(mebibytes: number): string {
+  return `${mebibytes.toFixed(0)} MiB`;
+}
+
 /** A ratio for a reader. */
 export function formatRatio(ratio: number): string {
   return `x ${formatNumber(ratio)}`;

@@ -1,32 +1,34 @@
 import { execFile } from 'node:child_process';
-import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { dockerConfigJson } from '../test/sandbox/docker-config.ts';
+import { dockerConfigJson, type RegistryLogin } from '../test/sandbox/docker-config.ts';
 import { type ImageRecipe, publishImage } from '../test/sandbox/images.ts';
-import { type SandboxNode, startSandboxNode } from '../test/sandbox/sandbox-node.ts';
-import { waitUntil } from '../test/sandbox/wait-until.ts';
+import { type SandboxNode, startSandboxNodeWith } from '../test/sandbox/sandbox-node.ts';
+import type { CreateWarmRuntime, WarmRuntime } from './warm-runtime.ts';
+
+/** A node with a runtime to warm. */
+export type WarmNode = SandboxNode<WarmRuntime>;
 
 const user = { name: 'team-a', password: 'a-word' } as const;
 
-/** The login of the registry, as `ctr` wants it. */
-export const login = `${user.name}:${user.password}`;
-
-/** Starts containerd and a registry that asks every request for a password; the agent finds it in a Secret. */
-export async function startWarmNode(directory: string): Promise<SandboxNode> {
-  const node = await startSandboxNode({
+/** Starts a runtime and a registry that asks every request for a password; the agent finds it in a Secret. */
+export async function startWarmNode(directory: string, create: CreateWarmRuntime): Promise<WarmNode> {
+  const node = await startSandboxNodeWith(create, {
     directory,
     users: [{ ...user, repositories: ['*'] }],
     authentication: 'htpasswd',
   });
-  const { name, password } = user;
-  const document = dockerConfigJson({ registry: node.registry.host, user: name, password });
-  await node.updateSecret('team-a', { '.dockerconfigjson': document });
+  await node.updateSecret('team-a', { '.dockerconfigjson': dockerConfigJson(loginOf(node)) });
   return node;
+}
+
+/** The login of the node's registry, for a script. */
+export function loginOf({ registry }: WarmNode): RegistryLogin {
+  return { registry: registry.host, user: user.name, password: user.password };
 }
 
 /** Puts images into the registry, and returns their references. */
 export async function publishAll(
-  { registry }: SandboxNode,
+  { registry }: WarmNode,
   recipes: readonly ImageRecipe[],
   signal: AbortSignal,
 ): Promise<readonly string[]> {
@@ -39,15 +41,7 @@ export async function publishAll(
 }
 
 /** Takes every image off the node, with all it had on the disk, and has the disk come to rest. */
-export async function removeImages({ runtime: containerd }: SandboxNode): Promise<void> {
-  const list = async (...command: string[]) =>
-    (await containerd.ctr(...command)).split('\n').filter(line => line !== '');
-  const names = await list('images', 'ls', '-q');
-  if (names.length > 0) await containerd.ctr('images', 'rm', '--sync', ...names);
-  await waitUntil(async () => (await list('content', 'ls', '-q')).length === 0, {
-    what: 'containerd to have let go of the content of the images',
-    timeoutMs: 30_000,
-    intervalMs: 200,
-  });
-  await promisify(execFile)('sync', ['-f', join(containerd.socket, '../../..')]);
+export async function removeImages({ runtime, hostRoot }: WarmNode): Promise<void> {
+  await runtime.removeImages();
+  await promisify(execFile)('sync', ['-f', hostRoot]);
 }

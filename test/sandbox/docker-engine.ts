@@ -19,6 +19,8 @@ export type EngineOptions = {
 export type DockerEngineOptions = EngineOptions & {
   /** How often a layer is tried before a pull fails, with pauses of 5, 10, 15... seconds between; 5 if not given. */
   readonly layerAttempts?: number;
+  /** More of daemon.json; goes before what stands there. */
+  readonly settings?: object;
 };
 
 /** An engine of our own that speaks docker's API. It pulls, also over plain HTTP from 127.0.0.0/8, and runs no containers. */
@@ -32,7 +34,7 @@ export type Engine = NodeProgram & {
  * system's containerd nor leaves a mount behind. The containerd that it starts ends with it, also if it is killed.
  */
 export function createDockerEngine(options: DockerEngineOptions): Engine {
-  const { nodeRoot, layerAttempts = 5 } = options;
+  const { nodeRoot, layerAttempts = 5, settings } = options;
   const program = createNodeProgram({
     ...options,
     name: 'dockerd',
@@ -43,7 +45,7 @@ export function createDockerEngine(options: DockerEngineOptions): Engine {
       await writeNames(options);
       await writeFile(
         join(nodeRoot, 'etc/daemon.json'),
-        JSON.stringify({ ...config, 'max-download-attempts': layerAttempts }),
+        JSON.stringify({ ...config, 'max-download-attempts': layerAttempts, ...settings }),
       );
       // Left by one that was killed; meanwhile the process id may be somebody else's, which it would wait for.
       for (const file of ['docker.pid', 'docker/containerd/containerd.pid'])
