@@ -3,16 +3,9 @@ import { PullFailure, type PullFailureKind } from '../runtimes/pull-failure.ts';
 import type { MeasuredPull, PullProgress, PullUnderWay } from '../runtimes/runtime.ts';
 import { failed, found, gone, type ImageState, progressed, pulled, started } from './image-state.ts';
 import { PullSlots, type SlotLimits } from './pull-slots.ts';
-import {
-  givesWay,
-  isSilent,
-  pullDueAt,
-  type QueuedImage,
-  queueImage,
-  requeueImage,
-  stallOf,
-} from './queued-image.ts';
+import { givesWay, pullDueAt, type QueuedImage, queueImage, requeueImage, stallOf } from './queued-image.ts';
 import { goesOnAtOnce, needsCredentials, planRetry, waitsForChange } from './retry.ts';
+import { findSilentPull, registryOf } from './silent-registry.ts';
 import type { WantedImage } from './wanted-images.ts';
 
 /** What the queue works with. */
@@ -159,20 +152,12 @@ export class PullQueue {
     if (this.#slots.isFull(this.#options.limits())) this.#releaseSilent(silence);
   }
 
-  /** If no pull that is under way has got anything, gives the last one up for an image of a registry that has none. */
   #releaseSilent(silence: number): void {
-    const items = [...this.#items.values()];
-    const registryOf = ({ image }: QueuedImage) => image.wanted.reference.registry;
-    const running = items.filter(({ cancel }) => cancel && !cancel.signal.aborted);
-    const silent = new Set(running.map(registryOf));
-    const isWaitedFor = items.some(
-      item => !silent.has(registryOf(item)) && pullDueAt(item) <= performance.now(),
-    );
-    const last = running.at(-1);
-    if (!last || !isWaitedFor || !running.every(item => isSilent(item, silence))) return;
-    this.#slots.leaveAlone(registryOf(last), silence);
-    const problem = `${registryOf(last)} has not answered yet, and other registries wait for its place`;
-    last.cancel?.abort(new PullFailure('unreachable', problem));
+    const item = findSilentPull([...this.#items.values()], silence);
+    if (!item) return;
+    this.#slots.leaveAlone(registryOf(item), silence);
+    const problem = `${registryOf(item)} has not answered yet, and other registries wait for its place`;
+    item.cancel?.abort(new PullFailure('unreachable', problem));
   }
 
   /**
@@ -210,7 +195,7 @@ export class PullQueue {
     let next = Number.POSITIVE_INFINITY;
     const items = [...this.#items.values()];
     for (const item of [...items.filter(item => !givesWay(item)), ...items.filter(givesWay)]) {
-      const { registry } = item.image.wanted.reference;
+      const registry = registryOf(item);
       const at = Math.max(pullDueAt(item), this.#slots.registryFreeAt(registry));
       if (at > now) next = Math.min(next, at);
       else if (this.#slots.isFree(registry, this.#options.limits())) this.#start(item);
@@ -221,8 +206,7 @@ export class PullQueue {
   #start(item: QueuedImage): void {
     const cancel = new AbortController();
     item.cancel = cancel;
-    const { registry } = item.image.wanted.reference;
-    this.#slots.hold(registry, this.#pull(item, cancel.signal), () => this.#pump());
+    this.#slots.hold(registryOf(item), this.#pull(item, cancel.signal), () => this.#pump());
   }
 
   async #pull(item: QueuedImage, signal: AbortSignal): Promise<void> {
@@ -255,8 +239,8 @@ export class PullQueue {
   }
 
   #fail(item: QueuedImage, failure: PullFailure): void {
-    const { wanted, attempts } = item.image;
-    const { registry } = wanted.reference;
+    const { attempts } = item.image;
+    const registry = registryOf(item);
     item.losses = failure.kind === 'runtime' ? item.losses + 1 : 0;
     const failures = item.losses > 0 ? item.losses : attempts;
     const { state, delay, registryPause } = planRetry(failure.kind, failures, this.#options.limits().retry);

@@ -518,16 +518,19 @@ test('an answer that is older than the end of a pull does not make its image gon
   assert.deepEqual(names(), ['a:1']);
 });
 
-test('what failed for a policy that no longer asks is forgotten once the image is seen', limits, async t => {
-  const { queue, end, state, until } = startQueue(t, {
-    concurrency: 1,
-    perRegistry: 1,
-    retry: { initial: 60_000, max: 60_000 },
-  });
+/** A queue of one image that is present, whose policy `Always` asks the registry. */
+function startAlways(t: TestContext) {
+  const retry = { initial: 60_000, max: 60_000 };
+  const started = startQueue(t, { concurrency: 1, perRegistry: 1, retry });
   const present = new Set(['docker.io/library/a:latest']);
-  queue.setList(wanted('a'));
-  queue.setPresent(present);
-  queue.open();
+  started.queue.setList(wanted('a'));
+  started.queue.setPresent(present);
+  started.queue.open();
+  return { ...started, present };
+}
+
+test('what failed for a policy that no longer asks is forgotten once the image is seen', limits, async t => {
+  const { queue, end, state, until, present } = startAlways(t);
   end('a');
   await until('the image', () => state('a')?.state === 'present');
   queue.resync();
@@ -540,15 +543,7 @@ test('what failed for a policy that no longer asks is forgotten once the image i
 });
 
 test('a policy that no longer asks the registry is content with what is there', limits, async t => {
-  const { queue, end, state, until } = startQueue(t, {
-    concurrency: 1,
-    perRegistry: 1,
-    retry: { initial: 60_000, max: 60_000 },
-  });
-  const present = new Set(['docker.io/library/a:latest']);
-  queue.setList(wanted('a'));
-  queue.setPresent(present);
-  queue.open();
+  const { queue, end, state, until, present } = startAlways(t);
   end('a', 'auth');
   await until('the failure', () => state('a')?.state === 'failed');
   queue.setList(wanted({ image: 'a', pullPolicy: 'IfNotPresent' }));

@@ -111,7 +111,7 @@ async function imageDirectory(
 ): Promise<string | undefined> {
   const answer = await call('asking for the image file system', () =>
     images.imageFsInfo({}, { signal, timeoutMs: callTimeoutMilliseconds }).catch(error => {
-      // It pulls as well as any other.
+      // Only the disk guard asks for it; a runtime that does not have the call pulls images all the same.
       if (ConnectError.from(error).code === Code.Unimplemented) return undefined;
       throw error;
     }),
