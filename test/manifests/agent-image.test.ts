@@ -1,13 +1,12 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { mkdir, readFile, stat } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { it, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { stringify } from 'yaml';
 import { settingTable } from '../../agent/settings.ts';
-import { dockerConfigJson } from '../sandbox/docker-config.ts';
 import { publishImage } from '../sandbox/images.ts';
 import type { SandboxNode } from '../sandbox/sandbox-node.ts';
 import { temporaryDirectory, temporaryNode } from '../sandbox/temporary.ts';
@@ -15,9 +14,9 @@ import { type AgentImage, buildAgentImage, type Printed } from './agent-image-bu
 import { readFromLayer, type SavedImage, saveImage, sizeTable } from './agent-image-layers.ts';
 import { runPod } from './agent-image-run.ts';
 import { agentPod, manifests, render, theOnly } from './rendered.ts';
+import { assertWritten, secretFor, users } from './written.ts';
 
 const project = fileURLToPath(new URL('../..', import.meta.url));
-const users = [{ name: 'robot', password: 's3cret', repositories: ['*'] }];
 const programPath = 'opt/pullready/pullready.mjs';
 
 /** Bytes that the agent adds to its base, as they lie on the node and as they are pulled. */
@@ -112,14 +111,13 @@ async function runOn(
   await mkdir(join(node.hostRoot, 'var/lib/kubelet'));
   const objects = await render(manifests);
   const config = stringify({ images: options.images, disk: { keepFree: '1Mi' } });
-  const { host: registry } = node.registry;
   return runPod({
     ...agentPod(objects),
     ...options,
     objects: {
       [theOnly('ConfigMap', objects).metadata.name]: { 'config.yaml': config },
       'pullready-registry': {
-        '.dockerconfigjson': dockerConfigJson({ registry, user: 'robot', password: 's3cret' }),
+        '.dockerconfigjson': secretFor(node),
       },
     },
     node: node.hostRoot,
@@ -127,14 +125,6 @@ async function runOn(
     docker,
     image: name,
   });
-}
-
-async function assertWritten(node: SandboxNode, file: string): Promise<void> {
-  const path = join(node.hostRoot, file);
-  const auth = Buffer.from('robot:s3cret').toString('base64');
-  assert.deepEqual(JSON.parse(await readFile(path, 'utf8')), { auths: { [node.registry.host]: { auth } } });
-  const { mode, uid } = await stat(path);
-  assert.deepEqual([mode & 0o777, uid], [0o600, 0]);
 }
 
 /** The bundle as the working tree makes it. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { access, link, mkdir, readdir, readFile, stat } from 'node:fs/promises';
+import { access, link, mkdir, readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { before, describe, it, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -8,7 +8,6 @@ import { promisify } from 'node:util';
 import { stringify } from 'yaml';
 import type { Status } from '../../agent/status/status.ts';
 import { cleanUp } from '../sandbox/cleanup.ts';
-import { dockerConfigJson } from '../sandbox/docker-config.ts';
 import { createDockerEngine } from '../sandbox/docker-engine.ts';
 import { publishImage } from '../sandbox/images.ts';
 import type { SandboxNode } from '../sandbox/sandbox-node.ts';
@@ -18,9 +17,9 @@ import { entrypointOf, first, type Instruction, readDockerfile } from './dockerf
 import { type RunningContainer, startPod } from './pod-on-runc.ts';
 import { placesOf } from './pod-places.ts';
 import { agentPod, configText, manifests, render, theOnly } from './rendered.ts';
+import { assertWritten, secretFor, users } from './written.ts';
 
 const project = fileURLToPath(new URL('../..', import.meta.url));
-const users = [{ name: 'robot', password: 's3cret', repositories: ['*'] }];
 const [kubeletFile, dockerFile] = ['var/lib/kubelet/config.json', 'root/.docker/config.json'];
 
 describe('the rendered pod, started on a node with no more rights than it is given', {
@@ -157,18 +156,6 @@ async function buildBundle(directory: string): Promise<string> {
   const bundle = join(directory, 'pullready.mjs');
   await promisify(execFile)('npm', ['run', 'build', '--', `--outfile=${bundle}`], { cwd: project });
   return bundle;
-}
-
-function secretFor({ registry }: SandboxNode): string {
-  return dockerConfigJson({ registry: registry.host, user: 'robot', password: 's3cret' });
-}
-
-async function assertWritten(node: SandboxNode, file: string): Promise<void> {
-  const path = join(node.hostRoot, file);
-  const auth = Buffer.from('robot:s3cret').toString('base64');
-  assert.deepEqual(JSON.parse(await readFile(path, 'utf8')), { auths: { [node.registry.host]: { auth } } });
-  const { mode, uid } = await stat(path);
-  assert.deepEqual([mode & 0o777, uid], [0o600, 0]);
 }
 
 /** A program that prints why a file cannot be made in a directory. */
